@@ -1,0 +1,25 @@
+"""What a user asks of a verdict."""
+
+from dataclasses import dataclass
+
+from doitrust.orgs.pins import Pin
+
+#: C6: a certificate with fewer adds no trust.
+MIN_CONFIRMATIONS = 6
+#: C6: how many times as many a replacement by another signer needs.
+REPLACEMENT_FACTOR = 24
+#: L4: over this many writes of one name the verdict is `flooded`.
+MAX_WRITES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Pins in order of acceptance (none: nothing is ever trusted), and the thresholds.
+
+    `trust_source` takes one foreign source for the truth (N3); its name on the command line says so too.
+    """
+
+    pins: tuple[Pin, ...]
+    min_confirmations: int = MIN_CONFIRMATIONS
+    trust_source: bool = False
+    max_writes: int = MAX_WRITES
