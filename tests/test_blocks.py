@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -135,6 +136,11 @@ def test_a_block_has_at_most_2_mib(store: LocalBlocks, directory: Path) -> None:
     with pytest.raises(BadData, match=str(MAX_BLOCK_SIZE + 1)):
         store.put(bytes(MAX_BLOCK_SIZE + 1), RAW)
     assert len(files(directory)) == 1
+    large = cid_of(bytes(MAX_BLOCK_SIZE + 1), RAW)
+    by_hand = directory / large.text[-3:-1] / large.text
+    by_hand.parent.mkdir(exist_ok=True)
+    by_hand.write_bytes(bytes(MAX_BLOCK_SIZE + 1))
+    assert store.get(large) is None
 
 
 def test_a_file_comes_back_whole(store: LocalBlocks) -> None:
@@ -183,6 +189,47 @@ def test_a_refusing_disk_is_unavailable_and_leaves_nothing(
     assert store.get(store.put(b"block", RAW)) == b"block"
 
 
+@needs_posix
+def test_a_block_is_on_the_disk_before_it_has_its_name(
+    store: LocalBlocks, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut a name without its bytes would be damage; the folder comes last, for the name."""
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def spy(handle: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(handle).st_mode)
+        size = os.fstat(handle).st_size
+        named = [path.name for path in files(directory) if not path.name.startswith(".new-")]
+        synced.append(f"folder, {len(named)} named" if is_folder else f"{size} bytes, {len(named)} named")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    store.put(b"block", RAW)
+    # The second folder is the one that got a new two-letter folder.
+    assert synced == ["5 bytes, 0 named", "folder, 1 named", "folder, 1 named"]
+
+
+@needs_posix
+@pytest.mark.parametrize(("number", "stored"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_only_file_systems_that_cannot_sync_folders_are_excused(
+    number: int, stored: bool, store: LocalBlocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def refuse(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    if stored:
+        assert store.get(store.put(b"block", RAW)) == b"block"
+    else:
+        with pytest.raises(Unavailable, match="can't be written"):
+            store.put(b"block", RAW)
+
+
 LIMITED = """
 import resource, sys
 from pathlib import Path
@@ -214,6 +261,14 @@ def test_a_directory_that_is_none_is_unavailable(tmp_path: Path) -> None:
         store.put(b"block", RAW)
     assert "access rights" in caught.value.hint
     assert path.read_text() == "not a directory"
+
+
+def test_a_directory_s_name_can_t_forge_the_message(tmp_path: Path) -> None:
+    path = tmp_path / "a\u202eb"
+    path.write_text("not a directory")
+    with pytest.raises(Unavailable, match=r"\\u202e") as caught:
+        LocalBlocks(path).put(b"block", RAW)
+    assert caught.value.message.isprintable()
 
 
 def test_an_unreadable_block_is_unavailable_and_not_absent(store: LocalBlocks, directory: Path) -> None:

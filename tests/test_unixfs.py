@@ -424,6 +424,7 @@ def test_too_large_is_known_from_the_root_alone(world: World) -> None:
     with pytest.raises(TooLarge) as caught:
         read_file(root.cid, world.get, 9)
     assert (caught.value.cid, caught.value.size) == (root.cid, 10)
+    assert caught.value.message == f"the file {root.cid.text} has 10 bytes, allowed are 9"
     assert isinstance(caught.value, BadData)
     assert world.asked == [root.cid]
     assert read_file(root.cid, world.get, 10) == b"1234567890"
@@ -433,6 +434,11 @@ def test_one_block_can_be_too_large(world: World) -> None:
     assert ends(world, world.raw(b"12345").cid, 4) == "too_large"
     assert ends(world, world.node([], b"12345").cid, 4) == "too_large"
     assert ends(world, world.raw(b"12345").cid, 5) == b"12345"
+
+
+def test_the_limits_are_part_of_the_format() -> None:
+    """They decide what is a file: whoever changes one judges otherwise than everybody else."""
+    assert (MAX_BLOCK_SIZE, MAX_DEPTH, MAX_LINKS, unixfs.MAX_OVERHEAD) == (2_097_152, 8, 16_384, 2_097_152)
 
 
 def test_sizes_beyond_any_memory_are_too_large(world: World) -> None:
@@ -478,17 +484,19 @@ NO_FILES = {
     "empty UnixFS": message((1, b"")),
     "UnixFS that is text": message((1, b"hello world")),
     "an unknown field": message((1, INNER), (3, b"x")),
+    "data under another number": message((3, INNER)),
     "data as a number": message((1, 5)),
     "data twice": message((1, INNER), (1, INNER)),
     "data between links": message(TO_X, file((4, 1), (4, 1)), TO_X),
     "bytes behind": message((1, INNER)) + b"\x00",
     "cut short": message((1, INNER))[:-1],
+    "cut short where it could end": b"\x0a\x05" + INNER,
     "a length over its end": b"\x0a\xff\xff\xff\xff\x0f" + INNER,
     "a length of 64 bits": b"\x0a" + number(2**64 - 1) + INNER,
     "a padded length": b"\x0a\x84\x00" + INNER,
     "a padded tag": b"\x8a\x00\x04" + INNER,
     "a tag over 32 bits": message((1, INNER + number(2**32) + b"\x00")),
-    "a number over 64 bits": message((1, b"\x08\x02\x48" + b"\xff" * 9 + b"\x02")),
+    "a number over 64 bits": message((1, b"\x08\x02\x48" + b"\x80" * 9 + b"\x02")),
     "a number without end": message((1, b"\x08\x02\x48" + b"\xff" * 30)),
     "a group": message((1, INNER + b"\x4b\x4c")),
     "field number 0": message((1, INNER + b"\x02\x00")),
@@ -497,6 +505,8 @@ NO_FILES = {
     "size twice": message(file((3, 0), (3, 0))),
     "inline data twice": message(file((2, b"a"), (2, b"a"), (3, 1))),
     "packed sizes": message(TO_X, file((3, 1), (4, b"\x01"))),
+    "packed sizes besides": message(TO_X, file((3, 1), (4, 1), (4, b"\x01"))),
+    "inline data as a number": message(file((2, 5), (3, 0))),
     "very many unknown fields": message(file(*[(9, 0)] * 9)),
     "a link without CID": link((2, b""), (3, 1)),
     "an empty link": link(),
@@ -517,12 +527,24 @@ NO_FILES = {
 }
 
 
+WHY = {
+    "a directory": "a directory",
+    "metadata": "metadata",
+    "a symlink": "a symlink",
+    "a HAMT shard": "HAMT",
+    "a type of 64 bits": "type 18446744073709551615",
+    "a link to dag-cbor": "codec 0x71",
+    "declares more than its parts": "4 bytes declared, its parts have 3",
+}
+
+
 @pytest.mark.parametrize("defect", NO_FILES)
 def test_is_no_file(defect: str, world: World) -> None:
     root = world.add(NO_FILES[defect], DAG_PB)
     with pytest.raises(NoFile) as caught:
         read_file(root, world.get, MIB)
     assert caught.value.cid == root
+    assert WHY.get(defect, "") in caught.value.why
     assert root.text in caught.value.message
     assert isinstance(caught.value, BadData)
     assert world.asked == [root], "it can be told from this block alone"
@@ -539,6 +561,7 @@ def test_is_no_file(defect: str, world: World) -> None:
         (link((1, X)), b"x"),
         (message(file((4, 1), (4, 1)), TO_X, TO_X), b"xx"),
         (message(file(*[(9, 0)] * 8)), b""),
+        (message(file((5, 0x22), (6, 256), (7, 0o644))), b""),
         (message((1, INNER + b"\x48" + number(2**64 - 1))), b""),
         (message((1, INNER + number((2**29 - 1) << 3) + b"\x00")), b""),
         (message((1, INNER + b"\x49" + bytes(8) + b"\x4d" + bytes(4))), b""),
@@ -611,6 +634,11 @@ def test_a_bomb_of_bytes_is_too_large(world: World) -> None:
     assert ends(world, root, 10**8 - 1) == "too_large"
     assert world.asked == [root]
     assert ends(world, root, 10**8) == "no_file", "within the limit it has too many links"
+
+
+def test_inline_data_is_no_padding(world: World) -> None:
+    leaves = [world.node([], bytes([n]) * CHUNK_SIZE) for n in range(12)]
+    assert len(read_file(world.node(leaves).cid, world.get, 3 * MIB)) == 3 * MIB
 
 
 def test_one_link_too_many_is_no_file(world: World) -> None:

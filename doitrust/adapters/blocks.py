@@ -14,6 +14,7 @@ from typing import BinaryIO
 from doitrust.content.cid import Cid, cid_of
 from doitrust.content.unixfs import MAX_BLOCK_SIZE, blocks_of_file, read_file
 from doitrust.errors import BadData, Unavailable
+from doitrust.text import visible
 
 # EDQUOT: over quota; EFBIG: a limit on file sizes (its signal is ignored by Python). Windows lacks EDQUOT.
 _FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -134,4 +135,4 @@ def _unavailable(done: str, directory: Path, error: OSError) -> Unavailable:
     if error.errno in _FULL:
         hint = "free some space on its disk, or lift the limit on file sizes"
     why = error.strerror or type(error).__name__
-    return Unavailable(f"the content store {directory} can't be {done}: {why}", hint=hint)
+    return Unavailable(f"the content store {visible(str(directory))} can't be {done}: {why}", hint=hint)

@@ -1,5 +1,7 @@
 """Addresses of the four kinds on all networks (base58check and BIP 173), and the hashes in them."""
 
+from functools import lru_cache
+
 from btclib import base58, bech32
 from btclib.b32 import power_of_2_base_conversion
 from btclib.exceptions import BTClibException
@@ -14,6 +16,7 @@ from doitrust.errors import BadData
 _MAX_ADDRESS = 90
 
 
+@lru_cache(maxsize=8192)
 def address_of(script: bytes, network: Network) -> str | None:
     """Return the address of an address script on `network`, or None if it has none."""
     kind, payload = script_type(script)

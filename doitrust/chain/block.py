@@ -99,6 +99,18 @@ class Block:
         return b"".join(parts)
 
 
+def block_work(bits: int) -> int:
+    """Return how many hashes a block with the compact target `bits` takes on average (src/chain.cpp, GetBlockProof).
+
+    0 for a target that no block can have.
+    """
+    exponent, mantissa = bits >> 24, bits & 0x7FFFFF
+    if bits & 0x800000 or exponent > 34:
+        return 0
+    target = mantissa << 8 * (exponent - 3) if exponent >= 3 else mantissa >> 8 * (3 - exponent)
+    return (1 << 256) // (target + 1) if 0 < target < 1 << 256 else 0
+
+
 def merkle_root(hashes: Sequence[bytes]) -> tuple[bytes, bool]:
     """Return the merkle root over hashes in wire order, and whether the tree was mutated.
 

@@ -54,22 +54,70 @@ MISSING = InputSigner(Signing.MISSING)
 Lookup = Callable[[str], Transaction | None]
 
 
-def signers(tx: Transaction, lookup: Lookup, *, segwit: bool) -> tuple[InputSigner, ...]:
-    """Return who signed each input of `tx`.
+class Signatures:
+    """Who signed one transaction; each input is checked when it is first asked about, and once.
 
     `segwit`: whether witnesses are consensus at the height of `tx`. Before that nobody signs a segwit output.
     """
-    return tuple(_input_signer(tx, index, lookup, segwit) for index in range(len(tx.inputs)))
+
+    __slots__ = ("_answers", "_lookup", "_segwit", "tx")
+
+    def __init__(self, tx: Transaction, lookup: Lookup, *, segwit: bool) -> None:
+        self.tx = tx
+        self._lookup = lookup
+        self._segwit = segwit
+        self._answers: list[InputSigner | None] = [None] * len(tx.inputs)
+
+    def answers(self) -> tuple[InputSigner, ...]:
+        """Who signed each input."""
+        return tuple(self._answer(index) for index in range(len(self.tx.inputs)))
+
+    def scripts(self) -> set[bytes]:
+        """The signer scripts: address scripts whose owners signed with SIGHASH_ALL."""
+        return {
+            a.script for a in self.answers() if a.state is Signing.SIGNED and a.all_ and a.script is not None
+        }
+
+    def by_script(self, script: bytes) -> Signing:
+        """Whether `script` is among the signer scripts (rules C3 and O3): `SIGNED`, or why not.
+
+        `MISSING` and `BAD` only where they leave it open. Inputs that spend other scripts are not checked.
+        """
+        result = Signing.NOBODY
+        for index in range(len(self.tx.inputs)):
+            output = self._spent(index)
+            if output is None:
+                result = Signing.MISSING if result is Signing.NOBODY else result
+            elif strip_name(output.script) == script:
+                answer = self._answer(index)
+                if answer.state is Signing.SIGNED and answer.all_:
+                    return Signing.SIGNED
+                if answer.state is Signing.BAD:
+                    result = Signing.BAD
+        return result
+
+    def _spent(self, index: int) -> Output | None:
+        """The output that an input spends; None if it is not had (S1). One that can't exist is nobody's."""
+        spent = self.tx.inputs[index]
+        previous = self._lookup(spent.txid)
+        if previous is None:
+            return None
+        return previous.outputs[spent.vout] if spent.vout < len(previous.outputs) else _NO_OUTPUT
+
+    def _answer(self, index: int) -> InputSigner:
+        answer = self._answers[index]
+        if answer is None:
+            output = self._spent(index)
+            answer = MISSING if output is None else _input_signer(self.tx, index, output, self._segwit)
+            self._answers[index] = answer
+        return answer
 
 
-def _input_signer(tx: Transaction, index: int, lookup: Lookup, segwit: bool) -> InputSigner:
+_NO_OUTPUT = Output(0, b"")
+
+
+def _input_signer(tx: Transaction, index: int, output: Output, segwit: bool) -> InputSigner:
     spent = tx.inputs[index]
-    previous = lookup(spent.txid)
-    if previous is None:
-        return MISSING
-    if spent.vout >= len(previous.outputs):
-        return NOBODY
-    output = previous.outputs[spent.vout]
     script = strip_name(output.script)
     kind, payload = script_type(script)
     check = _Check(tx, index, output, script, segwit)
@@ -139,7 +187,7 @@ class _Check:
         return self._multisig(stack, None, NOBODY)
 
     def _single(self, key: bytes, signature: bytes, code: bytes, amount: int | None) -> InputSigner | None:
-        if not self._verifies(key, signature, code, amount):
+        if not verify_signature(key, signature[:-1], self._digest(signature, code, amount)):
             return None
         return InputSigner(Signing.SIGNED, self.script, key, signature[-1] == SIGHASH_ALL)
 
@@ -155,24 +203,18 @@ class _Check:
         keys = iter(multisig.keys)
         key = b""
         for signature in signatures:  # in the order of the keys, as OP_CHECKMULTISIG wants them
+            digest = self._digest(signature, code, amount)
             for key in keys:
-                if self._verifies(key, signature, code, amount):
+                if verify_signature(key, signature[:-1], digest):
                     break
             else:
                 return failed
         everything = all(signature[-1] == SIGHASH_ALL for signature in signatures)
         return InputSigner(Signing.SIGNED, self.script, key if multisig.m == 1 else None, everything)
 
-    def _verifies(self, key: bytes, signature: bytes, code: bytes, amount: int | None) -> bool:
-        if not signature:
-            return False
-        digest = self.tx.signature_hash(self.index, code, amount, signature[-1])
-        return verify_signature(key, signature[:-1], digest)
-
-
-def signer_scripts(answers: Sequence[InputSigner]) -> set[bytes]:
-    """Return the address scripts whose owners signed with SIGHASH_ALL: what rules C3 and O3 ask for."""
-    return {s.script for s in answers if s.state is Signing.SIGNED and s.all_ and s.script is not None}
+    def _digest(self, signature: bytes, code: bytes, amount: int | None) -> bytes:
+        """What `signature` signs; its last byte is the sighash type (an empty one verifies never)."""
+        return self.tx.signature_hash(self.index, code, amount, signature[-1]) if signature else bytes(32)
 
 
 def may_be_of(script: bytes, keys: Iterable[bytes]) -> bool:

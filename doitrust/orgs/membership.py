@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from doitrust.chain.signers import Signatures, Signing
 from doitrust.orgs.members import Member, MemberList
 from doitrust.orgs.timeline import Step, Timeline
 
@@ -55,12 +56,12 @@ class Membership:
         found = None if index is None else self.lists[index]
         return None if found is None else found.members.get(key)
 
-    def owner_signed(self, scripts: set[bytes], height: int) -> bool | None:
-        """Whether the owner at `height` is among the signer `scripts`; None if the owner can't be told."""
+    def owner_signed(self, signatures: Signatures, height: int) -> Signing | None:
+        """Whether the owner at `height` is among the signer scripts; None if the owner can't be told."""
         if self._unsure_at(height):
             return None
         step = self.step_at(height)
-        return step is not None and step.owner is not None and step.owner in scripts
+        return Signing.NOBODY if step is None or step.owner is None else signatures.by_script(step.owner)
 
     def certifier(self, key: bytes, height: int) -> Standing:
         """Standing of a key that certified at `height`: every list of the timeline counts (M1, M2)."""

@@ -1,6 +1,7 @@
 """Organisation names, and the record names they stand for (formats.md «Names», rule O1)."""
 
 import unicodedata
+from functools import lru_cache
 
 from doitrust.errors import BadData
 from doitrust.text import visible
@@ -43,6 +44,7 @@ def _allowed(char: str) -> bool:
     return category.startswith("L") and unicodedata.name(char, "").startswith("LATIN ")
 
 
+@lru_cache(maxsize=1024)
 def record_name(name: str) -> bytes:
     """Return the Doichain name that holds organisation `name`'s record."""
     return RECORD_PREFIX + check_name(name).encode("utf-8")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from doitrust.chain.scripts import ScriptType, script_type
-from doitrust.chain.signers import InputSigner, Signing, signer_scripts
+from doitrust.chain.signers import Signatures, Signing
 from doitrust.orgs.pins import Segment
 
 
@@ -17,7 +17,7 @@ class OrgWrite(NamedTuple):
     position: int
     value: bytes
     owner_script: bytes
-    signers: tuple[InputSigner, ...]
+    signatures: Signatures
 
 
 class Step(NamedTuple):
@@ -92,15 +92,14 @@ class _Walk:
 
     def _follow(self, write: OrgWrite, owner: bytes | None) -> None:
         """Rule O3: the write belongs to the timeline exactly if the owner signed it."""
-        if owner is not None and owner in signer_scripts(write.signers):
+        signed = Signing.NOBODY if owner is None else write.signatures.by_script(owner)
+        if signed is Signing.SIGNED:
             self._add(write, owner, "signed by the owner")
-            return
-        doubts = {s.state for s in write.signers if owner is not None and _could_be(s, owner)}
-        if doubts:
-            self.doubtful("bad_data" if Signing.BAD in doubts else "transaction_missing", write.height)
-            self.judged.append(JudgedWrite(write, None, "whether the owner signed it can't be checked"))
-        else:
+        elif signed is Signing.NOBODY:
             self.judged.append(JudgedWrite(write, False, "not signed by the owner"))
+        else:
+            self.doubtful("bad_data" if signed is Signing.BAD else "transaction_missing", write.height)
+            self.judged.append(JudgedWrite(write, None, "whether the owner signed it can't be checked"))
 
     def _add(self, write: OrgWrite, owner: bytes | None, why: str) -> None:
         # O3: ownership moves to any of the four address scripts; otherwise it stays where it was.
@@ -110,7 +109,3 @@ class _Walk:
         self.judged.append(JudgedWrite(write, True, why))
         if self.current is not None and self.current.until == write.txid:
             self.current = None
-
-
-def _could_be(signer: InputSigner, owner: bytes) -> bool:
-    return signer.state is Signing.MISSING or (signer.state is Signing.BAD and signer.script == owner)

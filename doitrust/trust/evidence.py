@@ -5,12 +5,16 @@ Transactions were hashed to their txids and content blocks to their CIDs before 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from doitrust.chain.names import NameOutput
 from doitrust.chain.networks import Network
 from doitrust.chain.tx import Transaction
-from doitrust.content.cid import Cid
+from doitrust.content.cid import Cid, parse_cid
+from doitrust.content.unixfs import MissingBlock, NoFile, TooLarge, read_file
+from doitrust.errors import BadData
+from doitrust.orgs.members import MAX_LIST_BYTES, MemberList, empty_list, read_members
 
 # L1: larger writes are as if absent; prepared bytes keep a verdict from costing more than it is worth.
 MAX_WRITE_BYTES = 20_000
@@ -19,11 +23,15 @@ MAX_WRITE_OUTPUTS = 32
 
 
 class Tip(NamedTuple):
-    """The block that was the chain's last when gathering began (N4): hash as displayed, Unix time."""
+    """The block that was the chain's last when gathering began (N4): hash as displayed, Unix time.
+
+    `bits` is its target in compact form, from which the report says how much work a block is.
+    """
 
     height: int
     hash: str
     time: int
+    bits: int | None = None
 
 
 class Source(NamedTuple):
@@ -84,6 +92,7 @@ class Evidence:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_writes", _index(self.transactions.values(), self.tip.height))
+        object.__setattr__(self, "_lists", {})
 
     def writes(self, name: bytes) -> tuple[NameWrite, ...]:
         """The writes of `name`: confirmed ones in chain order, then those in the mempool."""
@@ -95,6 +104,27 @@ class Evidence:
         found = self.transactions.get(txid)
         return None if found is None else found.tx
 
+    def member_list(self, value: bytes) -> MemberList | None:
+        """The member list behind an organisation's record; None if its bytes can't be had (rule O5).
+
+        A value behind which no list can be, and bytes that are no list, are an empty one. Read once.
+        """
+        read: dict[bytes, MemberList | None] = self.__dict__["_lists"]
+        if value not in read:
+            read[value] = self._read_list(value)
+        return read[value]
+
+    def _read_list(self, value: bytes) -> MemberList | None:
+        cid = list_cid(value)
+        if cid is None:
+            return empty_list("the record's value is no CID of a list")
+        try:
+            return read_members(read_file(cid, self.content.get, MAX_LIST_BYTES))
+        except MissingBlock:
+            return None
+        except (NoFile, TooLarge) as error:
+            return empty_list(error.message)
+
     def lacks(self, kind: str, id_: str) -> str | None:
         """The reason code for which (`kind`, `id_`) could not be had, or None."""
         return next((m.why for m in self.missing if m.kind == kind and m.id == id_), None)
@@ -103,6 +133,16 @@ class Evidence:
     def names(self) -> list[bytes]:
         """Every name written in this evidence, sorted."""
         return sorted(self.__dict__["_writes"])
+
+
+@lru_cache(maxsize=1024)
+def list_cid(value: bytes) -> Cid | None:
+    """The CID that an organisation's record names, or None if no list can be behind it (rule O5)."""
+    try:
+        cid = parse_cid(value.decode("ascii"))
+    except (BadData, UnicodeDecodeError):
+        return None
+    return cid if cid.is_file_kind else None
 
 
 def within_limits(tx: Transaction) -> bool:

@@ -25,6 +25,7 @@ MAX_BYTES = 256 * 1024 * 1024
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MAX_HEIGHT = 2**31 - 1
 _MAX_TIME = 2**32 - 1
+_MAX_BITS = 2**32 - 1
 #: Kinds and reason codes of `missing`, as `gather` writes them.
 _KINDS = frozenset({"transaction", "list", "history", "chain"})
 _WHYS = frozenset({"transaction_missing", "list_missing", "flooded", "chain_moved", "bad_data"})
@@ -82,7 +83,10 @@ def read_evidence(data: bytes, *, source: str) -> Evidence:
     if network is None:
         raise BadData("the evidence's network is unknown")
     tip_fields = _field(document, "tip", dict)
-    tip = Tip(_height(tip_fields, "tip"), _hash(tip_fields.get("hash"), "tip"), _time(tip_fields, "tip") or 0)
+    bits = None if tip_fields.get("bits") is None else _integer(tip_fields, "bits", "tip", _MAX_BITS)
+    tip = Tip(
+        _height(tip_fields, "tip"), _hash(tip_fields.get("hash"), "tip"), _time(tip_fields, "tip") or 0, bits
+    )
     transactions = {
         txid: _transaction(txid, entry) for txid, entry in _field(document, "transactions", dict).items()
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from doitrust.chain.networks import Network
-from doitrust.chain.signers import InputSigner, Signing, may_be_of, signer_scripts
+from doitrust.chain.signers import InputSigner, Signatures, Signing, may_be_of
 from doitrust.errors import BadData
 from doitrust.meters.multisig import is_pairing_address
 from doitrust.meters.record import Certificate, Record, Revocation, read_record
@@ -52,11 +52,11 @@ def examine(
     if organisation is None:
         detail = f"you have not accepted {visible(record.org)!r}"
         return Finding(write, record, None, False, "organization_not_accepted", detail)
-    answers = signers(write)
+    signatures = signers(write)
     membership = organisation.membership
     if isinstance(record, Revocation):
-        return _revocation(write, record, membership, answers)
-    counts, reason, detail, key = _one_member(write, membership, answers, revoking=False)
+        return _revocation(write, record, membership, signatures)
+    counts, reason, detail, key = _one_member(write, membership, signatures.answers(), revoking=False)
     # A mismatch refuses the certificate whatever else can't be told.
     if counts is not False and not is_pairing_address(record.ms, record.node, record.client, network):
         detail = f"{visible(record.ms, 100)} is not the 1-of-2 address of its node and client"
@@ -65,25 +65,18 @@ def examine(
 
 
 def _revocation(
-    write: NameWrite, record: Revocation, membership: Membership, answers: tuple[InputSigner, ...]
+    write: NameWrite, record: Revocation, membership: Membership, signatures: Signatures
 ) -> Finding:
     """C3: a member at that height, or the organisation's owner."""
-    by_owner = membership.owner_signed(signer_scripts(answers), write.height)
-    if by_owner is False and _owner_unsure(write, membership, answers):
-        by_owner = None
+    owner = membership.owner_signed(signatures, write.height)
+    answers = signatures.answers()
     counts, reason, detail, key = _one_member(write, membership, answers, revoking=True)
+    by_owner = owner is Signing.SIGNED
     if by_owner:
         counts, reason, detail = True, None, "signed by the organisation's owner"
-    elif by_owner is None and counts is False:
+    elif owner is not Signing.NOBODY and counts is False:
         counts, reason, detail = None, _doubt(membership, answers), "whether the owner signed can't be told"
-    return Finding(write, record, record.org, counts, reason, detail, key, by_owner is True)
-
-
-def _owner_unsure(write: NameWrite, membership: Membership, answers: tuple[InputSigner, ...]) -> bool:
-    step = membership.step_at(write.height)
-    return step is not None and step.owner is not None and any(
-        a.state is Signing.MISSING or (a.state is Signing.BAD and a.script == step.owner) for a in answers
-    )  # fmt: skip
+    return Finding(write, record, record.org, counts, reason, detail, key, by_owner)
 
 
 def _doubt(membership: Membership, answers: tuple[InputSigner, ...]) -> str:
@@ -115,9 +108,9 @@ def _one_member(
     shown = key.hex()
     standing = (membership.revoker if revoking else membership.certifier)(key, write.height)
     if standing is Standing.NOT_A_MEMBER:
-        return False, "not_a_member", f"{shown} was no member at height {write.height}", key
+        return False, "not_a_member", f"its signer was no member at height {write.height}: {shown}", key
     if standing is Standing.REVOKED:
-        return False, "member_revoked", f"{shown} had been withdrawn at height {write.height}", key
+        return False, "member_revoked", f"its signer was withdrawn at height {write.height}: {shown}", key
     if any(answer.script is not None and not may_be_of(answer.script, (key,)) for answer in unsure):
         return False, "not_a_member", "its inputs are not all signed by one and the same key", None
     if not all(answer.all_ for answer in answers if answer.state is Signing.SIGNED):
@@ -126,7 +119,7 @@ def _one_member(
         return None, _doubt(membership, answers), "a signature can't be checked", key
     if standing is Standing.UNKNOWN:
         return None, membership.doubt, f"whether {shown} was a member can't be told", key
-    return True, None, f"signed by the member {shown}", key
+    return True, None, "signed by a member", key
 
 
 def _unsigned(membership: Membership, answers: tuple[InputSigner, ...]) -> _Answer:

@@ -7,7 +7,7 @@ The order of work is that of the trust model: organisations (O, M), each write o
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from doitrust.chain.signers import InputSigner, names_key, signers
+from doitrust.chain.signers import Signatures, names_key
 from doitrust.meters.number import record_name
 from doitrust.meters.record import Revocation
 from doitrust.orgs.pins import Pin
@@ -16,8 +16,9 @@ from doitrust.trust.evidence import Evidence, NameWrite
 from doitrust.trust.findings import Finding, examine
 from doitrust.trust.organisations import Organisation, read_organisation
 from doitrust.trust.policy import Policy
+from doitrust.trust.reports import Fate
 from doitrust.trust.succession import succeed
-from doitrust.trust.verdict import Fate, Verdict
+from doitrust.trust.verdict import Verdict
 
 
 def judge(evidence: Evidence, policy: Policy, meter: str) -> Verdict:
@@ -31,15 +32,15 @@ class Judge:
     def __init__(self, evidence: Evidence, policy: Policy) -> None:
         self.evidence = evidence
         self.policy = policy
-        self._signers: dict[tuple[str, bool], tuple[InputSigner, ...]] = {}
+        self._signatures: dict[tuple[str, bool], Signatures] = {}
 
-    def signers(self, write: NameWrite) -> tuple[InputSigner, ...]:
+    def signatures(self, write: NameWrite) -> Signatures:
         """Who signed the transaction of `write` (rules S1 to S5)."""
         segwit = write.height >= self.evidence.network.segwit_height
         key = (write.tx.txid, segwit)
-        found = self._signers.get(key)
+        found = self._signatures.get(key)
         if found is None:
-            found = self._signers[key] = signers(write.tx, self.evidence.transaction, segwit=segwit)
+            found = self._signatures[key] = Signatures(write.tx, self.evidence.transaction, segwit=segwit)
         return found
 
     @cached_property
@@ -49,7 +50,7 @@ class Judge:
 
     def organisation(self, pin: Pin) -> Organisation:
         """Read one organisation from the evidence, accepted or not."""
-        return read_organisation(self.evidence, pin, self.signers)
+        return read_organisation(self.evidence, pin, self.signatures)
 
     @cached_property
     def listed(self) -> frozenset[bytes]:
@@ -63,7 +64,7 @@ class Judge:
         flaw = self._flaw(name, len(found))
         if flaw is not None:
             return conclude(self.evidence, self.policy, meter, Ruling((), (), False, 0), flaw)
-        findings = [examine(w, self.organisations, self.signers, self.evidence.network) for w in found]
+        findings = [examine(w, self.organisations, self.signatures, self.evidence.network) for w in found]
         # From the mempool only a revocation counts (trust-model «write», C6).
         findings = [f for f in findings if f.write.place is not None or isinstance(f.record, Revocation)]
         return conclude(self.evidence, self.policy, meter, self._rule(findings), None)
@@ -95,7 +96,7 @@ class Judge:
         """C5: whether a listed key signed any input of the write, with whatever sighash."""
         if not names_key(write.tx, self.listed):
             return False
-        return any(answer.key in self.listed for answer in self.signers(write))
+        return any(answer.key in self.listed for answer in self.signatures(write).answers())
 
     def _flaw(self, name: bytes, writes: int) -> str | None:
         """A reason for which nothing at all can be said about a name (N4, L4)."""

@@ -3,28 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from doitrust.chain.signers import InputSigner
-from doitrust.content.cid import Cid, parse_cid
-from doitrust.content.unixfs import MissingBlock, NoFile, TooLarge, read_file
-from doitrust.errors import BadData
-from doitrust.orgs.members import MAX_LIST_BYTES, MemberList, empty_list, read_members
+from doitrust.chain.signers import Signatures
 from doitrust.orgs.membership import Membership
 from doitrust.orgs.names import record_name
 from doitrust.orgs.pins import Pin
 from doitrust.orgs.timeline import OrgWrite, Timeline, follow
 from doitrust.trust.evidence import Evidence, NameWrite
 
-#: Gives the signers of a transaction at a height.
-Signers = Callable[[NameWrite], tuple[InputSigner, ...]]
-
-
-def list_cid(value: bytes) -> Cid | None:
-    """The CID that an organisation's record names, or None if no list can be behind it (rule O5)."""
-    try:
-        cid = parse_cid(value.decode("ascii"))
-    except (BadData, UnicodeDecodeError):
-        return None
-    return cid if cid.is_file_kind else None
+#: Gives the signatures of a write's transaction.
+Signers = Callable[[NameWrite], Signatures]
 
 
 def timeline_of(evidence: Evidence, pin: Pin, signers: Signers) -> Timeline:
@@ -44,19 +31,6 @@ def timeline_of(evidence: Evidence, pin: Pin, signers: Signers) -> Timeline:
     return timeline
 
 
-def list_of(evidence: Evidence, value: bytes) -> MemberList | None:
-    """The member list behind a record's value; None if its bytes can't be had (rule O5)."""
-    cid = list_cid(value)
-    if cid is None:
-        return empty_list("the record's value is no CID of a list")
-    try:
-        return read_members(read_file(cid, evidence.content.get, MAX_LIST_BYTES))
-    except MissingBlock:
-        return None
-    except (NoFile, TooLarge) as error:
-        return empty_list(error.message)
-
-
 @dataclass(frozen=True, slots=True)
 class Organisation:
     """An accepted organisation: its pin and what follows from it."""
@@ -73,9 +47,5 @@ class Organisation:
 def read_organisation(evidence: Evidence, pin: Pin, signers: Signers) -> Organisation:
     """Judge one organisation from evidence."""
     timeline = timeline_of(evidence, pin, signers)
-    read: dict[bytes, MemberList | None] = {}
-    for step in timeline.steps:
-        if step.write.value not in read:
-            read[step.write.value] = list_of(evidence, step.write.value)
-    lists = [read[step.write.value] for step in timeline.steps]
+    lists = [evidence.member_list(step.write.value) for step in timeline.steps]
     return Organisation(pin, Membership.along(timeline, lists))

@@ -1,8 +1,10 @@
 """What a user asks of a verdict."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from doitrust.orgs.pins import Pin
+from doitrust.trust.evidence import Source
 
 #: C6: a certificate with fewer adds no trust.
 MIN_CONFIRMATIONS = 6
@@ -23,3 +25,8 @@ class Policy:
     min_confirmations: int = MIN_CONFIRMATIONS
     trust_source: bool = False
     max_writes: int = MAX_WRITES
+
+    def suffices(self, sources: Sequence[Source]) -> bool:
+        """N3: whether the sources are enough for trust: an own node, or two, or the user's word."""
+        independent = {source.name for source in sources}
+        return self.trust_source or any(source.own for source in sources) or len(independent) > 1

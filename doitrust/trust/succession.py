@@ -11,7 +11,7 @@ from typing import NamedTuple
 from doitrust.meters.record import Certificate
 from doitrust.trust.findings import Finding
 from doitrust.trust.policy import REPLACEMENT_FACTOR, Policy
-from doitrust.trust.verdict import Fate
+from doitrust.trust.reports import Fate
 
 #: More open questions than this are not followed one by one.
 MAX_WORLDS = 64

@@ -1,87 +1,12 @@
 """What `judge` answers: the verdict and everything it rests on."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from doitrust.meters.record import Certificate
-from doitrust.orgs.members import Member
+from doitrust.chain.block import block_work
+from doitrust.trust import checks
 from doitrust.trust.evidence import Source, Tip
-
-
-class Status(StrEnum):
-    """The verdicts, in the order in which they are tried (trust-model «Verdicts»)."""
-
-    TRUSTED = "trusted"
-    REVOKED = "revoked"
-    UNDETERMINED = "undetermined"
-    UNCONFIRMED = "unconfirmed"
-    UNTRUSTED = "untrusted"
-    UNKNOWN = "unknown"
-
-
-class Fate(StrEnum):
-    """What became of one write of a meter in its organisation's judgement."""
-
-    STOOD = "stood"  #: it counted and took effect
-    WAITING = "waiting"  #: it counts and needs more confirmations
-    REFUSED = "refused"  #: it did not count
-    UNSURE = "unsure"  #: whether it counts can't be told
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was checked: the rule's number, the outcome (None: can't be told) and what was seen."""
-
-    rule: str
-    ok: bool | None
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class WriteReport:
-    """One write of a meter: where, what it is, and what became of it.
-
-    `reason` is one of the reasons of `untrusted` (refused) or `undetermined` (unsure). `key` signed it,
-    `height` is None for a revocation that waits in a mempool.
-    """
-
-    txid: str
-    height: int | None
-    position: int | None
-    confirmations: int
-    time: int | None
-    kind: str
-    organization: str | None
-    fate: Fate
-    reason: str | None
-    detail: str
-    key: bytes | None
-    by_owner: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OrganisationReport:
-    """One accepted organisation's own judgement of the meter (rule C4), and where it comes from.
-
-    `state`: certificate, revoked, undetermined, unconfirmed or none. `list_cid` is the list in force at the deciding
-    write. `ignored` counts the writes of the organisation's name that are foreign (O4).
-    """
-
-    name: str
-    state: str
-    reason: str | None
-    root: str
-    root_height: int | None
-    fingerprint: str
-    timeline_writes: int
-    ignored: int
-    list_cid: str | None
-    list_height: int | None
-    list_members: int | None
-    certificate: Certificate | None
-    deciding: WriteReport | None
-    electrician: Member | None
-    pending: WriteReport | None
+from doitrust.trust.policy import Policy
+from doitrust.trust.reports import Check, OrganisationReport, Status, WriteReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +22,27 @@ class Verdict:
     writes: tuple[WriteReport, ...]
     contested: bool
     foreign_writes: int
-    checks: tuple[Check, ...]
-    warnings: tuple[str, ...]
     sources: tuple[Source, ...]
     tip: Tip
-    min_confirmations: int
+    policy: Policy
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Everything that was checked, by rule."""
+        return tuple(checks.explain(self))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know beside the verdict."""
+        return tuple(checks.warnings(self))
+
+    @property
+    def work(self) -> int | None:
+        """Hashes that would replace the deciding write's block and all above it, at the tip's difficulty.
+
+        What a 51 % attacker must outdo; None where it isn't known.
+        """
+        write = None if self.decided_by is None else self.decided_by.deciding
+        if write is None or self.tip.bits is None:
+            return None
+        return write.confirmations * block_work(self.tip.bits)

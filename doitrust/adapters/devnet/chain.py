@@ -1,0 +1,328 @@
+"""The embedded chain: a `ChainView` and `Broadcaster` with a miner inside.
+
+It is regtest as Doichain Core keeps it, AuxPoW blocks and unsafe names included, in one folder that any number of
+processes share. Nothing of the chain is held in memory: every call sees what the others did.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple, TypedDict
+
+from doitrust.adapters.blocks import LocalBlocks
+from doitrust.adapters.devnet import params
+from doitrust.adapters.devnet.connect import connect
+from doitrust.adapters.devnet.files import forget_contents, size_of
+from doitrust.adapters.devnet.miner import Chosen, build, choose
+from doitrust.adapters.devnet.recorded import Recorded
+from doitrust.adapters.devnet.reject import Rejected
+from doitrust.adapters.devnet.rules import Next
+from doitrust.adapters.devnet.store import Session, Store
+from doitrust.adapters.devnet.view import Overlay
+from doitrust.chain.block import Block
+from doitrust.chain.networks import DEVNET, Network
+from doitrust.chain.tx import Transaction
+from doitrust.content.cid import RAW
+from doitrust.errors import BadData, Refused, Usage
+from doitrust.ports import Progress
+from doitrust.trust.evidence import Located, Tip
+
+#: Files in the devnet's folder: the database, and the folder of the content store.
+DATABASE = "chain.sqlite"
+CONTENTS = "ipfs"
+
+_NOTHING = Chosen((), 0)
+
+
+class Unspent(NamedTuple):
+    """A coin that no waiting transaction spends: its outpoint, schwartz, height and confirmations.
+
+    `mature`: whether the next block may spend it, which a coinbase's coin has to wait for.
+    """
+
+    txid: str
+    vout: int
+    value: int
+    height: int
+    confirmations: int
+    mature: bool
+
+
+class Status(TypedDict):
+    """What `devnet status` tells: `imported` is the recorded chain's file name, `size` the bytes on disk."""
+
+    directory: str
+    blocks: int
+    tip: str
+    time: int
+    mempool: int
+    automine: bool
+    imported: str | None
+    size: int
+
+
+class Devnet:
+    """The embedded world below `directory`, made at first use; for one thread.
+
+    All methods raise `Unavailable` if the disk refuses or another process is busy too long, and `BadData` if the
+    database is damaged. `clock` tells Unix time.
+    """
+
+    name = "devnet"
+    own = True
+    network: Network = DEVNET
+
+    def __init__(self, directory: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.directory = directory
+        self._clock = clock
+        self._store = Store(directory / DATABASE, _begin)
+
+    @property
+    def contents(self) -> LocalBlocks:
+        """The devnet's IPFS: blocks that all processes with this devnet share."""
+        return LocalBlocks(self.directory / CONTENTS)
+
+    def close(self) -> None:
+        """Close the database; the next call opens it again."""
+        self._store.close()
+
+    # ---- ChainView
+
+    def tip(self) -> Tip:
+        """The last block."""
+        with self._store.reading() as session:
+            return session.chain.tip()
+
+    def contains(self, block_hash: str) -> bool:
+        """Whether the block is in the chain now."""
+        with self._store.reading() as session:
+            return session.chain.contains(block_hash)
+
+    def history(self, name: bytes, limit: int) -> list[str] | None:
+        """Txids that write `name` in the chain, in its order, each once; None if there are more than `limit`."""
+        found: dict[str, None] = {}
+        with self._store.reading() as session:
+            for txid in session.chain.history(name):
+                found[txid] = None
+                if len(found) > limit:
+                    return None
+        return list(found)
+
+    def transaction(self, txid: str) -> Located | None:
+        """The transaction at its first occurrence in the chain, or from the mempool without a place, or None."""
+        with self._store.reading() as session:
+            located = session.chain.located(txid)
+            if located is None:
+                waiting = session.pool.transaction(txid)
+                return None if waiting is None else Located(waiting, None)
+        tx = Transaction.parse(located[0])
+        if tx.txid != txid:  # N1
+            raise BadData(f"the devnet's database is damaged: other bytes for {txid}")
+        return Located(tx, located[1])
+
+    def mempool(self, name: bytes) -> list[str]:
+        """Txids of waiting transactions that write `name`, in the order in which they came."""
+        with self._store.reading() as session:
+            return session.pool.writing(name)
+
+    def names(self, prefix: bytes) -> Iterator[bytes]:
+        """Every name in the chain that starts with `prefix`, sorted, each once."""
+        with self._store.reading() as session:
+            found = list(session.chain.names(prefix))
+        return iter(found)
+
+    # ---- more to read
+
+    def block(self, height: int) -> bytes | None:
+        """The raw block at `height`, or None."""
+        with self._store.reading() as session:
+            return session.chain.block(height)
+
+    def waiting(self) -> list[str]:
+        """The txids of all that wait, in the order in which they came."""
+        with self._store.reading() as session:
+            return [tx.txid for tx in session.pool.transactions()]
+
+    def coins(self, script: bytes) -> list[Unspent]:
+        """The coins on exactly `script`, oldest first, so never a name's (as `scantxoutset`)."""
+        with self._store.reading() as session:
+            at = session.chain.next()
+            return [
+                Unspent(
+                    *outpoint,
+                    coin.value,
+                    coin.height,
+                    at.height - coin.height,
+                    not coin.coinbase or at.height - coin.height >= params.COINBASE_MATURITY,
+                )
+                for outpoint, coin in session.chain.coins_of(script)
+                if session.pool.spender(outpoint) is None
+            ]
+
+    def status(self) -> Status:
+        """What there is."""
+        with self._store.reading() as session:
+            tip = session.chain.tip()
+            return Status(
+                directory=str(self.directory),
+                blocks=tip.height,
+                tip=tip.hash,
+                time=tip.time,
+                mempool=len(session.pool),
+                automine=bool(session.chain.setting("automine")),
+                imported=session.chain.setting("source"),
+                size=size_of(self.directory),
+            )
+
+    # ---- Broadcaster
+
+    def broadcast(self, raw: bytes) -> str:
+        """Take a transaction into the mempool, mine a block if automine is on, and return the txid.
+
+        Sending again what waits already is no error. Raises `Refused` with the node's reason as `code`, and
+        `BadData` for bytes that are no transaction.
+        """
+        tx = Transaction.parse(raw)
+        with self._store.changing() as session:
+            if session.pool.transaction(tx.txid) is None:
+                if any(session.chain.coin((tx.txid, vout)) for vout in range(len(tx.outputs))):
+                    raise Rejected("txn-already-known", "the transaction is in the chain already")
+                session.pool.admit(tx, relay=True)
+            if session.chain.setting("automine"):
+                self._mine(session)
+        return tx.txid
+
+    # ---- the miner
+
+    def mine(self, count: int) -> list[str]:
+        """Mine blocks of what waits, and return their hashes. Raises `Usage` for a count below 0."""
+        if count < 0:
+            raise Usage(f"{count} blocks can't be mined")
+        with self._store.changing() as session:
+            return [self._mine(session) for _ in range(count)]
+
+    def mine_with(self, transactions: Iterable[bytes]) -> str:
+        """Mine one block of exactly these transactions, as any miner may: only the rules of blocks hold.
+
+        The coinbase leaves their fees. Returns the block's hash; raises `Refused` with the node's reason.
+        """
+        chosen = Chosen(tuple(Transaction.parse(raw) for raw in transactions), 0)
+        with self._store.changing() as session:
+            return self._mine(session, chosen)
+
+    def submit(self, raw: bytes) -> str:
+        """Take a block that somebody else made, on top of the tip, and return its hash.
+
+        Raises `Refused` with the node's reason, `BadData` for bytes that are no block.
+        """
+        block = Block.parse(raw)
+        with self._store.changing() as session:
+            _append(session, block, session.chain.next())
+        return block.header.hash
+
+    def automine(self, on: bool) -> None:
+        """Say whether each broadcast mines a block."""
+        with self._store.changing() as session:
+            session.chain.keep("automine", int(on))
+
+    def reorg(self, count: int, *, drop: bool = False) -> list[str]:
+        """Replace the last `count` blocks by one more, all empty, and return the new ones' hashes.
+
+        What the old ones held goes back to the mempool, before what waits there, as far as it can still stand in
+        a block; with `drop` it is forgotten, and what depends on it. Raises `Usage` if there are fewer blocks
+        above the genesis block.
+        """
+        with self._store.changing() as session:
+            height = session.chain.tip().height
+            if not 1 <= count <= height:
+                raise Usage(f"of {height} blocks above the genesis block {count} can't be replaced")
+            old = [session.chain.remove_last() for _ in range(count)]
+            hashes = [self._mine(session, _NOTHING) for _ in range(count + 1)]
+            waiting = session.pool.transactions()
+            back = [] if drop else [tx for block in reversed(old) for tx in block.transactions[1:]]
+            session.pool.readmit([*back, *waiting])
+        return hashes
+
+    # ---- recorded chains
+
+    def import_chain(self, recorded: Recorded, progress: Progress | None = None) -> bool:
+        """Load a recorded chain and its contents; False if this very chain is there already.
+
+        Every block is checked as any other. All of it is loaded or nothing. Raises `BadData` naming the height
+        of a block that doesn't connect, and `Refused` if there is another chain.
+        """
+        with self._store.changing() as session:
+            digest = session.chain.setting("digest")
+            if digest not in (None, recorded.digest) or (digest is None and session.chain.tip().height > 0):
+                raise Refused(
+                    "the devnet has another chain already",
+                    hint="to give it up: doitrust devnet reset; or use another folder with --devnet",
+                    code="other_chain",
+                )
+            self._put_contents(recorded)
+            if digest is not None:
+                return False
+            for height, raw in enumerate(recorded.blocks[1:], 1):
+                _append_recorded(session, raw, height)
+                if progress is not None:
+                    progress(height, len(recorded.blocks) - 1)
+            session.chain.keep("digest", recorded.digest)
+            session.chain.keep("source", recorded.source)
+        return True
+
+    def reset(self) -> None:
+        """Go back to the genesis block and forget all contents; a damaged database is renamed and made anew."""
+        try:
+            with self._store.changing() as session:
+                session.chain.clear()
+                _begin(session)
+        except BadData:
+            self._store.set_aside()
+            with self._store.changing():
+                pass  # opening it made it
+        forget_contents(self.directory / CONTENTS)
+
+    # ---- inside
+
+    def _mine(self, session: Session, chosen: Chosen | None = None) -> str:
+        """Mine one block, of what waits unless something is `chosen`, and return its hash."""
+        at = session.chain.next()
+        if chosen is None:
+            chosen = choose(session.pool.transactions(), session.chain, at)
+        serial = (session.chain.setting("serial") or 0) + 1
+        session.chain.keep("serial", serial)
+        # As UpdateTime (src/miner.cpp); the field has 32 bits.
+        moment = max(at.median_time + 1, min(int(self._clock()), 0xFFFFFFFF))
+        block = build(at, chosen, moment, serial)
+        _append(session, block, at)
+        return block.header.hash
+
+    def _put_contents(self, recorded: Recorded) -> None:
+        contents = self.contents
+        for cid, data in recorded.contents:
+            if cid.codec == RAW:
+                contents.put(data, RAW)
+            else:
+                contents.put_file(data)
+
+
+def _begin(session: Session) -> None:
+    """Fill an empty database."""
+    genesis = Block.parse(params.GENESIS)
+    session.chain.append(genesis, 0, Overlay(session.chain))
+    session.chain.keep("network", DEVNET.name)
+    session.chain.keep("automine", 1)
+
+
+def _append(session: Session, block: Block, at: Next) -> None:
+    changes = connect(block, at, session.chain)
+    session.chain.append(block, at.height, changes)
+    gone = [outpoint for outpoint, coin in changes.coins.items() if coin is None]
+    session.pool.confirm(block.transactions, gone)
+
+
+def _append_recorded(session: Session, raw: bytes, height: int) -> None:
+    try:
+        _append(session, Block.parse(raw), session.chain.next())
+    except (BadData, Rejected) as error:
+        raise BadData(f"block {height} doesn't connect: {error.message}", code=error.code) from None

@@ -1,0 +1,173 @@
+"""What a mempool asks of a transaction beyond the rules of blocks: whether the real node would relay it.
+
+Pure. Source: src/policy/policy.cpp, src/script/standard.cpp, src/validation.cpp (MemPoolAccept::PreChecks). Left
+out: replacement by fee (BIP 125: every conflict is refused), limits on chains of unconfirmed transactions and on
+the mempool's size, and the finer limits on sigops and on the sizes of P2SH and P2WSH scripts. Miners are free of
+all this: see `Devnet.mine_with`.
+
+Names that start with `d/` are *not* refused: the node means to (src/names/mempool.cpp, checkTx), but compares
+the name as it prints it for messages, which begins with a quotation mark.
+"""
+
+from doitrust.adapters.devnet.reject import Rejected
+from doitrust.adapters.devnet.rules import Checked, check_scripts, stripped_size
+from doitrust.chain.engine import STANDARD_FLAGS, ScriptFlag, Spend, address_script, is_witness_program
+from doitrust.chain.names import NAME_TX_VERSION
+from doitrust.chain.scripts import (
+    COMPRESSED_KEY_SIZE,
+    OP_0,
+    OP_1,
+    OP_16,
+    OP_CHECKMULTISIG,
+    ScriptType,
+    read_op,
+    script_type,
+)
+from doitrust.chain.tx import Output, Transaction
+from doitrust.errors import BadData
+
+#: Schwartz a 1000 virtual bytes: the least to be relayed (src/validation.h, DEFAULT_MIN_RELAY_TX_FEE), the most
+#: that `sendrawtransaction` takes unasked (src/node/transaction.h), and what makes an output dust.
+MIN_FEE_RATE = 100_000
+MAX_FEE_RATE = 10_000_000
+DUST_RATE = 3_000
+
+_MAX_VERSION = 2
+_MAX_WEIGHT = 400_000
+_MIN_STRIPPED_SIZE = 82
+_MAX_SCRIPT_SIG = 1650
+_MAX_DATA_SCRIPT = 83
+_MAX_BARE_KEYS = 3
+_BYTES_PER_SIGOP = 20
+# Sizes of the input that spends an output, in virtual bytes (GetDustThreshold).
+_SPEND_SIZE, _WITNESS_SPEND_SIZE = 148, 67
+_OP_RETURN, _OP_CHECKSIG = 0x6A, 0xAC
+_UNCOMPRESSED_KEY_SIZE = 65
+
+
+def check_standard(tx: Transaction, spend: Spend) -> None:
+    """Check the form of a transaction that asks to be relayed (IsStandardTx). Raises `Rejected`."""
+    if tx.version != NAME_TX_VERSION and not 1 <= tx.version <= _MAX_VERSION:
+        raise Rejected("version", f"{tx.version:#x}")
+    if spend.weight > _MAX_WEIGHT:
+        raise Rejected("tx-size", f"a weight of {spend.weight}")
+    for spent in tx.inputs:
+        if len(spent.script_sig) > _MAX_SCRIPT_SIG:
+            raise Rejected("scriptsig-size")
+        if not _pushes_only(spent.script_sig):
+            raise Rejected("scriptsig-not-pushonly")
+    for output in tx.outputs:
+        _check_output(output)
+    if sum(_is_data(output.script) for output in tx.outputs) > 1:
+        raise Rejected("multi-op-return")
+    if stripped_size(tx, spend.weight) < _MIN_STRIPPED_SIZE:
+        raise Rejected("tx-size-small")
+
+
+def check_relay(checked: Checked, *, limits: bool = True) -> None:
+    """Check what a checked transaction spends and pays, and its scripts by the standard rules. Raises `Rejected`.
+
+    `limits`: whether the fee must be within the limits.
+    """
+    if any(not _is_standard_input(coin.script) for coin in checked.coins):
+        raise Rejected("bad-txns-nonstandard-inputs")
+    if limits:
+        _check_fee(checked)
+    check_scripts(checked, STANDARD_FLAGS)
+
+
+def fee_at(rate: int, size: int) -> int:
+    """Return the fee of `size` virtual bytes at `rate` schwartz a 1000 (src/policy/feerate.cpp, GetFee)."""
+    return rate * size // 1000 or min(rate, size, 1)
+
+
+def dust_limit(script: bytes) -> int:
+    """Return the least an output with this script holds, in schwartz (GetDustThreshold)."""
+    length = len(script)
+    size = 8 + (1 if length < 0xFD else 3) + length
+    size += _WITNESS_SPEND_SIZE if is_witness_program(address_script(script)) else _SPEND_SIZE
+    return fee_at(DUST_RATE, size)
+
+
+def _check_fee(checked: Checked) -> None:
+    weight = checked.spend.weight
+    sigops = checked.spend.sigop_cost(STANDARD_FLAGS & (ScriptFlag.P2SH | ScriptFlag.WITNESS))
+    least = fee_at(MIN_FEE_RATE, (max(weight, sigops * _BYTES_PER_SIGOP) + 3) // 4)
+    if checked.fee < least:
+        raise Rejected("min relay fee not met", f"{checked.fee} < {least} schwartz")
+    most = fee_at(MAX_FEE_RATE, (weight + 3) // 4)
+    if checked.fee > most:
+        raise Rejected("absurdly-high-fee", f"{checked.fee} > {most} schwartz")
+
+
+def _check_output(output: Output) -> None:
+    if _is_data(output.script):
+        if len(output.script) > _MAX_DATA_SCRIPT:
+            raise Rejected("scriptpubkey", "a data output of more than 83 bytes")
+        return
+    if not _is_standard_script(address_script(output.script)):
+        raise Rejected("scriptpubkey", f"not a standard output script: {output.script.hex()[:80]}")
+    least = dust_limit(output.script)
+    if output.value < least:
+        raise Rejected("dust", f"an output of {output.value} schwartz, at least {least} are needed")
+
+
+def _is_standard_input(script: bytes) -> bool:
+    address = address_script(script)
+    if is_witness_program(address):
+        return script_type(address)[0] is not ScriptType.OTHER  # versions that nobody knows yet
+    return _is_standard_script(address)
+
+
+def _is_standard_script(script: bytes) -> bool:
+    """Whether an address script has one of the known forms (src/script/standard.cpp, Solver; IsStandard)."""
+    if script_type(script)[0] is not ScriptType.OTHER:
+        return True
+    if is_witness_program(script):
+        return script[0] != OP_0
+    if _is_key(script[1:-1]) and script[-1] == _OP_CHECKSIG:
+        return script[0] == len(script) - 2
+    return _is_bare_multisig(script)
+
+
+def _is_bare_multisig(script: bytes) -> bool:
+    if script[-1:] != bytes([OP_CHECKMULTISIG]) or not OP_1 <= script[0] <= OP_16:
+        return False
+    at, keys = 1, 0
+    while at < len(script) - 2:
+        try:
+            op = read_op(script, at)
+        except BadData:
+            return False
+        if op.data is None or not _is_key(op.data):
+            return False
+        at, keys = op.end, keys + 1
+    if at != len(script) - 2 or script[at] - OP_1 + 1 != keys:
+        return False
+    return script[0] - OP_1 + 1 <= keys <= _MAX_BARE_KEYS
+
+
+def _is_key(data: bytes) -> bool:
+    """Whether `data` has a size that its first byte allows for a public key (src/pubkey.h, ValidSize)."""
+    if not data:
+        return False
+    if data[0] in (2, 3):
+        return len(data) == COMPRESSED_KEY_SIZE
+    return data[0] in (4, 6, 7) and len(data) == _UNCOMPRESSED_KEY_SIZE
+
+
+def _is_data(script: bytes) -> bool:
+    return script[:1] == bytes([_OP_RETURN]) and _pushes_only(script[1:])
+
+
+def _pushes_only(script: bytes) -> bool:
+    at = 0
+    while at < len(script):
+        try:
+            op = read_op(script, at)
+        except BadData:
+            return False
+        if op.code > OP_16:
+            return False
+        at = op.end
+    return True

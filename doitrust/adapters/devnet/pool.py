@@ -1,0 +1,159 @@
+"""The mempool: transactions that wait for a block, in the order in which they came."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable
+
+from doitrust.adapters.devnet import params
+from doitrust.adapters.devnet.names import names_written
+from doitrust.adapters.devnet.policy import check_relay, check_standard
+from doitrust.adapters.devnet.reject import Rejected
+from doitrust.adapters.devnet.rows import Rows, key
+from doitrust.adapters.devnet.rules import (
+    check_form,
+    check_scripts,
+    check_transaction,
+    is_final,
+    is_unspendable,
+)
+from doitrust.adapters.devnet.tables import Tables
+from doitrust.adapters.devnet.view import MEMPOOL_HEIGHT, Coin, Outpoint, Record
+from doitrust.chain.engine import Spend
+from doitrust.chain.tx import Transaction
+
+
+class Pool(Rows):
+    """The waiting transactions in one transaction of the database.
+
+    It is a `View` too: of the chain's coins without those that waiting transactions spend, and with those that
+    they make. Names are the chain's alone.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._chain = Tables(connection)
+
+    # ---- as a view
+
+    def coin(self, outpoint: Outpoint) -> Coin | None:
+        """The coin, or None if it doesn't exist, or is or will be spent."""
+        if self.spender(outpoint) is not None:
+            return None
+        found = self._chain.coin(outpoint)
+        if found is not None:
+            return found
+        tx = self.transaction(outpoint[0])
+        if tx is None or outpoint[1] >= len(tx.outputs):
+            return None
+        output = tx.outputs[outpoint[1]]
+        return None if is_unspendable(output.script) else Coin(*output, MEMPOOL_HEIGHT, False)
+
+    def record(self, name: bytes) -> Record | None:
+        """What the chain's name database holds for `name`."""
+        return self._chain.record(name)
+
+    def written_at(self, height: int) -> set[bytes]:
+        """The names whose last write is at `height`."""
+        return self._chain.written_at(height)
+
+    def median_time(self, height: int) -> int:
+        """The median time past of block `height`."""
+        return self._chain.median_time(height)
+
+    # ---- what waits
+
+    def transaction(self, txid: str) -> Transaction | None:
+        """The waiting transaction, or None."""
+        row = self._one("SELECT raw FROM waiting WHERE txid = ?", bytes.fromhex(txid))
+        return None if row is None else Transaction.parse(row[0])
+
+    def transactions(self) -> list[Transaction]:
+        """All that wait, in the order in which they came."""
+        return [Transaction.parse(raw) for (raw,) in self._all("SELECT raw FROM waiting ORDER BY serial")]
+
+    def writing(self, name: bytes) -> list[str]:
+        """The txids of those that write `name`, in the order in which they came."""
+        rows = self._all(
+            "SELECT txid FROM waiting_names JOIN waiting USING (serial) WHERE name = ? ORDER BY serial", name
+        )
+        return [txid.hex() for (txid,) in rows]
+
+    def spender(self, outpoint: Outpoint) -> str | None:
+        """The txid of the one that spends `outpoint`, or None."""
+        row = self._one(
+            """SELECT waiting.txid FROM waiting_spends AS spends JOIN waiting USING (serial)
+               WHERE spends.txid = ? AND vout = ?""",
+            *key(outpoint),
+        )
+        return None if row is None else row[0].hex()
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return int(self._one("SELECT count(*) FROM waiting")[0])
+
+    # ---- coming and going
+
+    def admit(self, tx: Transaction, *, relay: bool) -> None:
+        """Take a transaction in, after all checks (MemPoolAccept). Raises `Rejected`.
+
+        `relay`: whether it must also be what nodes relay (`policy.py`), or only what a block may hold, as when it
+        comes back from a block that was removed.
+        """
+        at = self._chain.next()
+        spend = Spend(tx, ())
+        check_form(tx, spend.weight)
+        if tx.is_coinbase:
+            raise Rejected("coinbase", "a coinbase can't be sent")
+        if relay:
+            check_standard(tx, spend)
+        if not is_final(spend, at.height, at.median_time):
+            raise Rejected("non-final", f"locked until {spend.lock_time}")
+        for spent in tx.inputs:
+            if self.spender((spent.txid, spent.vout)) is not None:
+                raise Rejected("txn-mempool-conflict", f"{spent.txid}:{spent.vout} is being spent")
+        checked = check_transaction(tx, self, at, waiting=True)
+        if relay:
+            check_relay(checked)
+        check_scripts(checked, params.block_flags(at.height))
+        self._insert(tx)
+
+    def readmit(self, transactions: Iterable[Transaction]) -> None:
+        """Make the mempool anew of those of `transactions` that can still stand in a block."""
+        for table in ("waiting", "waiting_names", "waiting_spends"):
+            self._do(f"DELETE FROM {table}")  # noqa: S608  # names from the line above
+        for tx in transactions:
+            if self.transaction(tx.txid) is None:
+                with contextlib.suppress(Rejected):
+                    self.admit(tx, relay=False)
+
+    def confirm(self, transactions: Iterable[Transaction], gone: Iterable[Outpoint]) -> None:
+        """Drop what a new block holds, and whatever spends the outpoints that are `gone` with it."""
+        for tx in transactions:
+            self._delete(tx.txid)
+        for outpoint in gone:
+            self._drop_spender(outpoint)
+
+    def _drop_spender(self, outpoint: Outpoint) -> None:
+        """Drop the transaction that spends `outpoint`, and all that depend on it."""
+        doomed = [self.spender(outpoint)]
+        while doomed:
+            txid = doomed.pop()
+            tx = None if txid is None else self.transaction(txid)
+            if tx is not None:
+                doomed += [self.spender((tx.txid, vout)) for vout in range(len(tx.outputs))]
+                self._delete(tx.txid)
+
+    def _insert(self, tx: Transaction) -> None:
+        self._do("INSERT INTO waiting (txid, raw) VALUES (?, ?)", bytes.fromhex(tx.txid), tx.raw)
+        (serial,) = self._one("SELECT last_insert_rowid()")
+        names = {name for name, _ in names_written(tx)}
+        self._do_all("INSERT INTO waiting_names VALUES (?, ?)", [(name, serial) for name in names])
+        spends = [(*key((spent.txid, spent.vout)), serial) for spent in tx.inputs]
+        self._do_all("INSERT INTO waiting_spends VALUES (?, ?, ?)", spends)
+
+    def _delete(self, txid: str) -> None:
+        row = self._one("SELECT serial FROM waiting WHERE txid = ?", bytes.fromhex(txid))
+        if row is not None:
+            self._do("DELETE FROM waiting WHERE serial = ?", *row)
+            self._do("DELETE FROM waiting_names WHERE serial = ?", *row)
+            self._do("DELETE FROM waiting_spends WHERE serial = ?", *row)

@@ -1,0 +1,52 @@
+"""Files on the user's disk: bounded reading, atomic writing, errors as one line."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from doitrust.errors import Unavailable
+from doitrust.text import visible
+
+
+def read_bounded(path: Path, most: int, what: str) -> bytes:
+    """Return the bytes of `path`, at most `most`; raises `Unavailable` if it can't be read or is larger."""
+    shown = visible(str(path))
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise Unavailable(f"can't read {what} {shown}: {error.strerror or error}") from None
+    if len(data) > most:
+        raise Unavailable(f"{what} {shown} has more than {most} bytes")
+    return data
+
+
+def write_atomic(path: Path, data: bytes, what: str, *, mode: int = 0o644) -> None:
+    """Replace `path` by `data`, wholly or not at all; raises `Unavailable` and leaves what was there."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise _cannot(path, what, error) from None
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(mode)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _cannot(path, what, error) from None
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _cannot(path: Path, what: str, error: OSError) -> Unavailable:
+    shown = visible(str(path))
+    return Unavailable(
+        f"can't write {what} {shown}: {error.strerror or error}",
+        hint="check that the folder exists, may be written to, and has room",
+    )

@@ -1,0 +1,92 @@
+"""The user's pins, kept in the home: which organisations are accepted, in which order (rule O2).
+
+SQLite, so that several processes may accept at once and a full disk leaves what was there.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from doitrust.chain.networks import Network
+from doitrust.errors import BadData, Unavailable
+from doitrust.orgs.pins import Pin, Segment
+from doitrust.text import visible
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS pins (
+    network TEXT NOT NULL, rank INTEGER NOT NULL, name TEXT NOT NULL, segments TEXT NOT NULL,
+    PRIMARY KEY (network, name)
+) STRICT
+"""
+
+
+class PinStore:
+    """The pins of one network in the file `path`; made at the first acceptance."""
+
+    def __init__(self, path: Path, network: Network) -> None:
+        self._path = path
+        self._network = network
+
+    def all(self) -> tuple[Pin, ...]:
+        """The pins in order of acceptance."""
+        if not self._path.exists():
+            return ()
+        query = "SELECT name, segments FROM pins WHERE network = ? ORDER BY rank"
+        with self._open() as database:
+            rows = database.execute(query, (self._network.name,)).fetchall()
+        return tuple(self._pin(name, segments) for name, segments in rows)
+
+    def get(self, name: str) -> Pin | None:
+        """The pin of one organisation, if it is accepted."""
+        return next((pin for pin in self.all() if pin.name == name), None)
+
+    def accept(self, *pins: Pin) -> None:
+        """Accept organisations; one that was accepted before keeps its rank and loses its old pin (O2)."""
+        network = self._network.name
+        with self._open() as database:
+            for pin in pins:
+                segments = json.dumps([[segment.root, segment.until] for segment in pin.segments])
+                database.execute(
+                    "INSERT INTO pins SELECT ?1, 1 + COALESCE(MAX(rank), 0), ?2, ?3 FROM pins WHERE network = ?1"
+                    " ON CONFLICT (network, name) DO UPDATE SET segments = excluded.segments",
+                    (network, pin.name, segments),
+                )
+
+    def reject(self, name: str) -> bool:
+        """Forget an organisation's pin; False if there was none."""
+        if not self._path.exists():
+            return False
+        with self._open() as database:
+            query = "DELETE FROM pins WHERE network = ? AND name = ?"
+            return database.execute(query, (self._network.name, name)).rowcount > 0
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """A connection inside one transaction, committed at the end or not at all."""
+        shown = visible(str(self._path))
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            database = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        except (OSError, sqlite3.Error) as error:
+            raise Unavailable(f"can't open {shown}: {error}", hint="is the home writable?") from None
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute(_SCHEMA)
+            yield database
+            database.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            raise Unavailable(
+                f"can't use {shown}: {error}", hint="is the disk full, or the file damaged?"
+            ) from None
+        finally:
+            database.close()
+
+    def _pin(self, name: str, segments: str) -> Pin:
+        try:
+            return Pin(name, tuple(Segment(root, until) for root, until in json.loads(segments)))
+        except (BadData, TypeError, ValueError) as error:
+            raise BadData(
+                f"the pin of {visible(name)!r} in {visible(str(self._path))} is damaged: {error}"
+            ) from None

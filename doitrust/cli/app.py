@@ -1,0 +1,170 @@
+"""The application behind every command: settings resolved once, adapters opened when first needed."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import platformdirs
+
+from doitrust.adapters.config import read_config
+from doitrust.adapters.pins import PinStore
+from doitrust.chain.networks import DEVNET, Network, network_named
+from doitrust.cli.options import Settings
+from doitrust.errors import Unavailable, Usage, UserRefused
+from doitrust.ports import ChainView, ContentStore, Progress
+from doitrust.trust.policy import MAX_WRITES, MIN_CONFIRMATIONS, Policy
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from doitrust.adapters.devnet import Devnet
+
+T = TypeVar("T")
+
+
+class App:
+    """One run of doitrust: what the user set, and the outside world."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def home(self) -> Path:
+        """Where state is kept; made when something is first written."""
+        if self.settings.home:
+            return Path(self.settings.home).expanduser()
+        return Path(platformdirs.user_data_dir("doitrust", appauthor=False))
+
+    @cached_property
+    def config_file(self) -> Path:
+        """The configuration file."""
+        return Path(self.settings.config).expanduser() if self.settings.config else self.home / "config.toml"
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The settings in the configuration file."""
+        return read_config(self.config_file)
+
+    @cached_property
+    def network(self) -> Network:
+        """The network asked for: option, environment, configuration, mainnet."""
+        return network_named(self.settings.network or self.config.get("network", "mainnet"))
+
+    @cached_property
+    def pins(self) -> PinStore:
+        """The accepted organisations of this network."""
+        return PinStore(self.home / "state.db", self.network)
+
+    @cached_property
+    def devnet(self) -> "Devnet":
+        """The embedded chain."""
+        from doitrust.adapters.devnet import Devnet
+
+        folder = self.settings.devnet
+        return Devnet(Path(folder).expanduser() if folder else self.home / "devnet")
+
+    @cached_property
+    def chain(self) -> ChainView:
+        """The chain to ask on this network."""
+        if self.network is DEVNET:
+            return self.devnet
+        raise Unavailable(
+            f"no source is known for {self.network.name}",
+            hint="use --network devnet for the embedded chain, or verify --evidence FILE",
+            code="no_source",
+        )
+
+    @cached_property
+    def contents(self) -> ContentStore:
+        """Where lists come from."""
+        return self.devnet.contents
+
+    @property
+    def min_confirmations(self) -> int:
+        """C6's threshold: the configuration's, or the default."""
+        return int(self.config.get("min_confirmations", MIN_CONFIRMATIONS))
+
+    def policy(
+        self,
+        *,
+        min_confirmations: int | None = None,
+        trust_source: bool = False,
+        max_writes: int | None = None,
+    ) -> Policy:
+        """What the user asks of a verdict."""
+        return Policy(
+            self.pins.all(),
+            min_confirmations or self.min_confirmations,
+            trust_source,
+            max_writes or MAX_WRITES,
+        )
+
+    @cached_property
+    def console(self) -> "Console":
+        """Where people read answers: stdout, 80 columns where it is no terminal."""
+        return _console(stderr=False)
+
+    @cached_property
+    def notes(self) -> "Console":
+        """Where progress and messages go: stderr."""
+        return _console(stderr=True)
+
+    def answer(self, value: Any, render: Callable[["Console"], None]) -> None:
+        """Print a result: as one JSON value, or for people."""
+        if self.settings.json:
+            sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+        else:
+            render(self.console)
+
+    def ask(self, question: str) -> None:
+        """Ask a yes-or-no question; returns on yes. `--yes` answers it; without a terminal it is an error."""
+        if self.settings.yes:
+            return
+        if not sys.stdin.isatty():
+            raise Usage(f"this needs an answer: {question}", hint="run it in a terminal, or add --yes")
+        try:
+            agreed = click.confirm(question, err=True)
+        except click.Abort:
+            agreed = False
+        if not agreed:
+            raise UserRefused("you said no; nothing was changed")
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Progress | None]:
+        """Show a progress bar on stderr while many things are done, where somebody sees it."""
+        if total < 2 or self.settings.json or not sys.stderr.isatty():
+            yield None
+            return
+        from rich.progress import Progress as Bar
+
+        with Bar(console=self.notes, transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def _console(*, stderr: bool) -> "Console":
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    # In a pipe 80 columns, always: the text must not depend on who started us.
+    return Console(
+        stderr=stderr, width=None if stream.isatty() else 80, highlight=False, markup=False, emoji=False
+    )
+
+
+def pass_app(function: Callable[..., T]) -> Callable[..., T]:
+    """Give a command the `App` as first argument."""
+
+    def wrapped(*args: Any, **kwargs: Any) -> T:
+        settings: Settings = click.get_current_context().find_root().obj
+        return function(App(settings), *args, **kwargs)
+
+    wrapped.__name__ = function.__name__
+    wrapped.__doc__ = function.__doc__
+    wrapped.__dict__.update(function.__dict__)  # click keeps a command's parameters there
+    return wrapped

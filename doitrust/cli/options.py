@@ -1,0 +1,141 @@
+"""The global options, taken before, between and after the commands, and the classes that carry them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+
+@dataclass
+class Settings:
+    """What the global options said; None where they said nothing. `explicit` names those the user gave."""
+
+    network: str | None = None
+    config: str | None = None
+    home: str | None = None
+    devnet: str | None = None
+    signer: str | None = None
+    json: bool = False
+    yes: bool = False
+    verbose: int = 0
+    from_command_line: set[str] = field(default_factory=set)
+
+
+def _remember(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Keep a global option's value: the command line beats the environment, later beats earlier."""
+    name = option.name or ""
+    source = context.get_parameter_source(name)
+    if source not in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
+        return
+    settings: Settings = context.find_root().obj
+    if source is ParameterSource.ENVIRONMENT:
+        if name in settings.from_command_line:
+            return
+    else:
+        settings.from_command_line.add(name)
+    setattr(settings, name, value)
+
+
+def _option(flag: str, help_: str, *more: str, **kinds: Any) -> click.Option:
+    name = flag.removeprefix("--")
+    return click.Option(
+        [flag, *more],
+        envvar=f"DOITRUST_{name.upper()}",
+        help=help_,
+        expose_value=False,
+        callback=_remember,
+        **kinds,
+    )
+
+
+def global_options() -> list[click.Parameter]:
+    """Make the global options anew, for one command."""
+    networks = click.Choice(["mainnet", "testnet", "regtest", "devnet"])
+    return [
+        _option("--network", "The chain to ask (mainnet); devnet is the embedded one.", type=networks),
+        _option("--config", "Configuration file (config.toml in the home).", metavar="FILE"),
+        _option("--home", "Where doitrust keeps its state.", metavar="DIR"),
+        _option("--devnet", "Where the embedded chain and its IPFS live (in the home).", metavar="DIR"),
+        _option("--signer", "Who signs: keystore:NAME, ledger, psbt:FILE.", metavar="NAME"),
+        _option("--json", "Print one JSON value and nothing else.", is_flag=True),
+        _option("--yes", "Answer our own questions with yes.", is_flag=True),
+        _option("--verbose", "Say more; twice, still more.", "-v", count=True),
+    ]
+
+
+class Command(click.Command):
+    """A command that takes the global options too; each option can come from `DOITRUST_<OPTION>`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for option in self.params:
+            if isinstance(option, click.Option) and option.envvar is None and option.name:
+                option.envvar = f"DOITRUST_{option.name.upper()}"
+        self.params.extend(global_options())
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the command's own options; the global ones are on the first page."""
+        own = [p.get_help_record(ctx) for p in self.get_params(ctx) if p.expose_value or p.name == "help"]
+        records = [record for record in own if record is not None]
+        if records:
+            with formatter.section("Options"):
+                formatter.write_dl(records)
+
+
+class Group(click.Group):
+    """A noun: a group of commands, global options taken as well."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.extend(global_options())
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the commands; the global options are on the first page."""
+        self.format_commands(ctx, formatter)
+
+
+Group.group_class = Group
+
+
+class LazyGroup(click.Group):
+    """The root: a static table of nouns, each imported only when it is called.
+
+    `nouns` is {name: (module, attribute, one line of help)}.
+    """
+
+    def __init__(self, *args: Any, nouns: dict[str, tuple[str, str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.nouns = nouns
+        self.params.extend(global_options())
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """The nouns in the table's order."""
+        return list(self.nouns)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the noun's module and return its command."""
+        if cmd_name not in self.nouns:
+            return None
+        module, attribute, _ = self.nouns[cmd_name]
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table, importing nothing."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, noun[2]) for name, noun in self.nouns.items()])
+
+
+def group(name: str, help_: str) -> Callable[[Callable[..., Any]], Group]:
+    """Decorate the function of a noun."""
+    return click.group(name, cls=Group, help=help_)
+
+
+def command(name: str, help_: str) -> Callable[[Callable[..., Any]], Command]:
+    """Decorate the function of a command that stands by itself."""
+    return click.command(name, cls=Command, help=help_)

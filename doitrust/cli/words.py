@@ -1,0 +1,74 @@
+"""Verdicts, reasons and rules in words a consumer understands."""
+
+from doitrust.trust.reports import Status
+
+#: (style, mark, headline) of each verdict.
+STATUS = {
+    Status.TRUSTED: ("bold green", "✔", "TRUSTED"),
+    Status.REVOKED: ("bold red", "✘", "REVOKED"),
+    Status.UNDETERMINED: ("bold yellow", "?", "UNDETERMINED"),
+    Status.UNCONFIRMED: ("bold yellow", "…", "UNCONFIRMED"),
+    Status.UNTRUSTED: ("bold red", "✘", "NOT TRUSTED"),
+    Status.UNKNOWN: ("bold red", "✘", "UNKNOWN"),
+}
+
+#: What a reason means for the person who asked.
+REASON = {
+    "malformed_record": "The last record about this meter is not a valid certificate.",
+    "organization_not_accepted": "The last record names an organisation that you have not accepted.",
+    "not_a_member": "The last record was not signed by an electrician whom the organisation lists.",
+    "member_revoked": "The last record is signed with a key that the organisation has withdrawn.",
+    "sighash_not_all": "The electrician's signature covers only part of the transaction: others could change it.",
+    "multisig_mismatch": "The record's address does not belong to the node and client that it names.",
+    "revoked": "The certificate was revoked, and the last record does not say that it knows.",
+    "wrong_node": "The node that answered is not the one that was certified.",
+    "list_missing": "A member list that could change the answer can't be had now.",
+    "transaction_missing": "A transaction that could change the answer can't be had.",
+    "bad_data": "The source delivered a signature that can't be in the chain.",
+    "single_source": "Only one foreign source says so, and it could have left something out.",
+    "chain_moved": "The chain kept changing while it was read.",
+    "flooded": "There are more records under this name than you wanted to read.",
+    "node_unreachable": "The node did not answer the challenge.",
+}
+
+#: What to do about it, where something can be done.
+ADVICE = {
+    "organization_not_accepted": "If you trust that organisation: doitrust org accept NAME",
+    "list_missing": "Try again later, or ask the organisation to publish its list again.",
+    "transaction_missing": "Ask another source, or a node with -txindex.",
+    "bad_data": "Do not rely on this source; ask another.",
+    "single_source": "Ask an own node or a second source, or add --trust-source if you mean it.",
+    "chain_moved": "Try again.",
+    "flooded": "Raise --max-writes if you have the time.",
+}
+
+#: The rules of docs/rules.md in half a sentence each.
+RULE = {
+    "N1": "everything hashes to its name",
+    "N2": "heights come from blocks",
+    "N3": "enough sources",
+    "N4": "one consistent chain",
+    "O2": "the organisation you accepted",
+    "O3": "its record, signed by its owner",
+    "O4": "strangers' writes ignored",
+    "O5": "its member list",
+    "M1": "a member at that time",
+    "M2": "not withdrawn",
+    "C1": "the meter's record",
+    "C2": "the address of node and client",
+    "C3": "a revocation that counts",
+    "C4": "each organisation by itself",
+    "C5": "other writes",
+    "C6": "deep enough in the chain",
+    "L1": "of bearable size",
+    "L4": "not flooded",
+    "S1": "what it spends is known",
+    "S4": "the whole transaction signed",
+    "S5": "no impossible signature",
+}
+
+NOT_MAINNET = {
+    "devnet": "the embedded test chain, not the real market",
+    "regtest": "a private test chain, not the real market",
+    "testnet": "the public test chain, not the real market",
+}

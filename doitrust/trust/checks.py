@@ -1,0 +1,133 @@
+"""A verdict explained: each rule that was checked, by its number, and what else the user should know."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from doitrust.chain.block import block_work
+from doitrust.text import visible
+from doitrust.trust.reports import Check, Fate, OrganisationReport, Status, WriteReport
+
+if TYPE_CHECKING:
+    from doitrust.trust.verdict import Verdict
+
+#: Writes that did not count are told one by one up to here; all are counted.
+_TOLD = 20
+
+
+def explain(verdict: "Verdict") -> Iterator[Check]:
+    """Yield every check, from the sources to the last write."""
+    yield from _source_checks(verdict)
+    for report in verdict.organizations:
+        yield from _organisation_checks(report)
+    if verdict.writes:
+        yield Check(
+            "L1", True, f"{len(verdict.writes)} writes of bearable size, larger ones are as if absent"
+        )
+    told = 0
+    for write in verdict.writes:
+        if write.fate is Fate.REFUSED and (told := told + 1) > _TOLD:
+            continue
+        yield from _write_checks(write, verdict)
+    if told > _TOLD:
+        yield Check("C5", None, f"{told - _TOLD} more writes did not count")
+    if verdict.status is Status.UNKNOWN:
+        yield Check("C1", False, "nobody has written a record for this meter")
+
+
+def _source_checks(verdict: "Verdict") -> Iterator[Check]:
+    tip = verdict.tip
+    names = ", ".join(visible(source.name) for source in verdict.sources) or "none"
+    own = ", ".join(visible(source.name) for source in verdict.sources if source.own)
+    yield Check("N1", True, "every transaction hashes to its txid, every list to its CID")
+    detail = f"heights and order from blocks of {own}" if own else "heights and order as the source says"
+    yield Check("N2", True if own else None, detail)
+    if verdict.policy.suffices(verdict.sources):
+        yield Check("N3", True, f"sources: {names}")
+    else:
+        yield Check("N3", False, f"one foreign source ({names}) could have left something out")
+    moved = verdict.reason == "chain_moved"
+    yield Check(
+        "N4", not moved, "the chain kept changing" if moved else f"judged at block {tip.height}, {tip.hash}"
+    )
+    if verdict.reason == "flooded":
+        yield Check("L4", False, f"more than {verdict.policy.max_writes} writes of one name")
+
+
+def _organisation_checks(report: OrganisationReport) -> Iterator[Check]:
+    name = visible(report.name)
+    if report.root_height is None:
+        yield Check("O2", None, f"{name}: the pinned root {report.root} is not in this chain")
+    else:
+        yield Check("O2", True, f"{name}: pinned root {report.root} at height {report.root_height}")
+    yield Check("O3", True, f"{name}: {report.timeline_writes} writes signed by its owner")
+    if report.ignored:
+        yield Check("O4", True, f"{name}: {report.ignored} foreign writes of its name ignored")
+    if report.list_cid is not None and report.deciding is not None:
+        members = "missing" if report.list_members is None else f"{report.list_members} members"
+        detail = f"{name}: list {report.list_cid} of height {report.list_height}, {members}"
+        yield Check("O5", report.list_members is not None or None, detail)
+
+
+#: The rule that a reason belongs to.
+_RULES = {
+    "malformed_record": "C1",
+    "organization_not_accepted": "O2",
+    "not_a_member": "M1",
+    "member_revoked": "M2",
+    "sighash_not_all": "S4",
+    "multisig_mismatch": "C2",
+    "revoked": "C4",
+    "list_missing": "O5",
+    "transaction_missing": "S1",
+    "bad_data": "S5",
+    "flooded": "L4",
+}
+
+
+def _write_checks(write: WriteReport, verdict: "Verdict") -> Iterator[Check]:
+    at = f"{write.kind} {write.txid} at height {write.height}" if write.height is not None else (
+        f"{write.kind} {write.txid} in the mempool"
+    )  # fmt: skip
+    if write.fate is Fate.REFUSED:
+        yield Check(_RULES.get(write.reason or "", "C5"), False, f"{at}: {write.detail}")
+        return
+    if write.fate is Fate.UNSURE:
+        yield Check(_RULES.get(write.reason or "", "S1"), None, f"{at}: {write.detail}")
+        return
+    yield Check("C1", True, f"{at}: well formed")
+    if write.kind == "revocation":
+        yield Check("C3", True, f"{at}: {write.detail}")
+        return
+    yield Check("S1", True, f"{at}: everything it spends is known")
+    yield Check("S4", True, f"{at}: every input signed with SIGHASH_ALL by one key")
+    key = "" if write.key is None else write.key.hex()
+    yield Check("M1", True, f"{at}: {key} was a member")
+    yield Check("M2", True, f"{at}: {key} was not withdrawn then")
+    yield Check("C2", True, f"{at}: the address is the 1-of-2 of its node and client")
+    waits = write.fate is Fate.WAITING
+    detail = write.detail if waits else f"has {write.confirmations} confirmations"
+    work = write.confirmations * block_work(verdict.tip.bits or 0)
+    if work:
+        detail += f", about {work:.1e} hashes of work at the tip's difficulty"
+    yield Check("C6", not waits, f"{at}: {detail} (the least is {verdict.policy.min_confirmations})")
+
+
+def warnings(verdict: "Verdict") -> Iterator[str]:
+    """Yield what the verdict alone does not say: what other organisations say, what waits."""
+    by = verdict.decided_by
+    for report in verdict.organizations:
+        name = visible(report.name)
+        if report.pending is not None and report.state in ("certificate", "revoked"):
+            yield f"{name}: a later certificate {report.pending.txid} waits, it {report.pending.detail}"
+        if report is by or report.state == "none":
+            continue
+        if report.state == "certificate" and by is not None and report.certificate and by.certificate:
+            same = (report.certificate.node, report.certificate.client) == (
+                by.certificate.node,
+                by.certificate.client,
+            )
+            yield f"{name} certifies this meter too" + ("" if same else ", with another node or client")
+        elif by is not None:
+            yield f"for {name} this meter is {report.state}" + (
+                f" ({report.reason})" if report.reason else ""
+            )
