@@ -13,12 +13,11 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
-
 from coincurve import PublicKey
 from synthetic import Synthetic
 
-from doitrust.trust.evidence import Evidence
+from doitrust.chain.tx import Transaction
+from doitrust.trust.evidence import Evidence, Located
 from doitrust.trust.judge import Judge, judge
 from doitrust.trust.policy import Policy
 
@@ -119,9 +118,6 @@ def bench_bulk(count: int = 10_000) -> None:
 
 def _peak(raws: list[bytes], chain: Synthetic, policy: Policy, meters: list[str]) -> None:
     """Peak memory of reading the transactions and judging all meters."""
-    from doitrust.chain.tx import Transaction
-    from doitrust.trust.evidence import Located
-
     places = [located.place for located in chain.transactions.values()]
     frame = chain.evidence()
     tracemalloc.start()

@@ -9,7 +9,6 @@ import click
 from doitrust import __version__
 from doitrust.cli.options import LazyGroup, Settings
 from doitrust.errors import DoitrustError
-from doitrust.text import visible
 
 _NOUNS = {
     "verify": ("doitrust.cli.verify", "verify", "Is this meter certified, by whom, and since when?"),
@@ -64,6 +63,9 @@ def _fail(error: BaseException, as_json: bool) -> int:
 
 
 def _describe(error: BaseException) -> tuple[str, str, str, int]:
+    """Return code, message, hint and exit status."""
+    from doitrust.text import visible
+
     if isinstance(error, DoitrustError):
         return error.code, visible(error.message, 1000), visible(error.hint, 1000), error.exit_code
     if isinstance(error, click.UsageError):

@@ -1,7 +1,6 @@
 """The global options, taken before, between and after the commands, and the classes that carry them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -9,19 +8,20 @@ import click
 from click.core import ParameterSource
 
 
-@dataclass
 class Settings:
-    """What the global options said; None where they said nothing. `explicit` names those the user gave."""
+    """What the global options said; None where they said nothing."""
 
-    network: str | None = None
-    config: str | None = None
-    home: str | None = None
-    devnet: str | None = None
-    signer: str | None = None
-    json: bool = False
-    yes: bool = False
-    verbose: int = 0
-    from_command_line: set[str] = field(default_factory=set)
+    def __init__(self, *, network: str | None = None, home: str | None = None, verbose: int = 0) -> None:
+        self.network = network
+        self.config: str | None = None
+        self.home = home
+        self.devnet: str | None = None
+        self.signer: str | None = None
+        self.json = False
+        self.yes = False
+        self.verbose = verbose
+        #: The names of those that stood on the command line, which the environment can't change.
+        self.from_command_line: set[str] = set()
 
 
 def _remember(context: click.Context, option: click.Parameter, value: Any) -> None:
