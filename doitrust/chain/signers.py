@@ -88,7 +88,8 @@ class Signatures:
             output = self._spent(index)
             if output is None:
                 result = Signing.MISSING if result is Signing.NOBODY else result
-            elif strip_name(output.script) == script:
+            # An output of that script ends with it, name prefix or not: the cheap look first.
+            elif output.script.endswith(script) and strip_name(output.script) == script:
                 answer = self._answer(index)
                 if answer.state is Signing.SIGNED and answer.all_:
                     return Signing.SIGNED

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -135,16 +135,23 @@ class App:
             raise UserRefused("you said no; nothing was changed")
 
     @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Progress | None]:
-        """Show a progress bar on stderr while many things are done, where somebody sees it."""
-        if total < 2 or self.settings.json or not sys.stderr.isatty():
+    def progress(self, what: str) -> Iterator[Progress | None]:
+        """Show a progress bar on stderr once there is something to tell, where somebody sees it."""
+        if not sys.stderr.isatty():
             yield None
             return
         from rich.progress import Progress as Bar
 
-        with Bar(console=self.notes, transient=True) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda done, of: bar.update(task, completed=done, total=of)
+        with ExitStack() as stack:
+            shown: list[Bar] = []
+
+            def tell(done: int, of: int) -> None:
+                if not shown:
+                    shown.append(stack.enter_context(Bar(console=self.notes, transient=True)))
+                    shown[0].add_task(what)
+                shown[0].update(shown[0].task_ids[0], completed=done, total=of)
+
+            yield tell
 
 
 def _console(*, stderr: bool) -> "Console":

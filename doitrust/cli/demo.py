@@ -167,12 +167,12 @@ def _render(console: Console, played: list[Played], seconds: float) -> None:
             loaded = one.scene.chain
             _command(console, f"doitrust devnet import {loaded}")
         console.print(Text(f"\n{number}. {one.scene.title}", "bold"))
-        console.print(Padding(Text(one.scene.happened), (0, 0, 0, 3)))
+        console.print(Padding(Text(one.scene.happened), (0, 0, 0, 3), expand=False))
         _command(console, f"doitrust --network devnet verify {one.scene.meter}", indent=3)
         style, mark, word = STATUS[one.verdict.status]
         console.print(Text.assemble("   name_show alone: ", (one.name_show, "italic")))
         console.print(Text.assemble("   doitrust:        ", (f"{mark} {word}", style)))
-        console.print(Padding(Text(headline(one.verdict)), (0, 0, 0, 3)))
+        console.print(Padding(Text(headline(one.verdict)), (0, 0, 0, 3), expand=False))
     console.print(Text("\nWith all its evidence, the first of them:\n", "bold"))
     render_verdict(console, played[0].verdict, Asked(now=int(time.time())))
     console.print(Text(f"{len(played)} meters on two chains in {seconds:.1f} s, without a network.", "bold"))

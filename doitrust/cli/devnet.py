@@ -29,7 +29,7 @@ def devnet() -> None:
 def import_(app: App, file: str) -> None:
     """Load a recorded chain."""
     recorded = load(Path(file))
-    with app.progress("Importing", len(recorded.blocks)) as progress:
+    with app.progress("Importing") as progress:
         loaded = app.devnet.import_chain(recorded, progress)
     accepted = accept_recorded(app, recorded, loaded=loaded)
     value = {

@@ -58,7 +58,7 @@ def list_(app: App) -> None:
     """Verify every meter on the chain."""
     found = [number_of_record(record) for record in app.chain.names(RECORD_PREFIX)]
     numbers = [number for number in found if number is not None]
-    with app.progress("Verifying", len(numbers)) as progress:
+    with app.progress("Verifying") as progress:
         verdicts = verify(app.chain, app.contents, app.policy(), numbers, progress=progress).verdicts
     value: list[dict[str, Any]] = [
         {

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from doitrust.cli.words import ADVICE, NOT_MAINNET, REASON, RULE, STATUS
+from doitrust.cli.words import ADVICE, NOT_MAINNET, REASON, STATUS
 from doitrust.text import visible
 from doitrust.trust.reports import Fate, OrganisationReport, Status, WriteReport
 from doitrust.trust.verdict import Verdict
@@ -113,7 +113,7 @@ def _add_deciding(tree: Tree, verdict: Verdict, report: OrganisationReport, writ
     signed = tree.add(_step(f"{write.kind}: {where}{depth}", enough if certificate is not None else False))
     signed.add(Text(write.txid))
     if verdict.work:
-        signed.add(Text(f"undoing it takes about {verdict.work:.1e} hashes of work", "dim"))
+        signed.add(Text(f"undoing it takes about {_many(verdict.work)} hashes of work", "dim"))
     if certificate is None:
         return
     if certificate.seal:
@@ -152,8 +152,9 @@ def _print_refused(console: Console, verdict: Verdict, verbose: bool) -> None:
     console.print(Text("Records that did not count:", "bold"))
     shown = others if verbose else others[-_SHOWN:]
     for write in shown:
-        console.print(Text(f"  {_where(write)} {write.kind} by {_signer(write)}"))
-        console.print(Padding(Text(visible(write.detail, 300), "dim"), (0, 0, 0, 4)))
+        named = f" for {visible(write.organization, 80)}" if write.organization else ""
+        console.print(Padding(Text(f"{_where(write)} {write.kind}{named}"), (0, 0, 0, 2), expand=False))
+        console.print(Padding(Text(visible(write.detail, 300), "dim"), (0, 0, 0, 4), expand=False))
     if len(others) > len(shown):
         console.print(Text(f"  and {len(others) - len(shown)} more (--verbose shows all)", "dim"))
 
@@ -162,22 +163,15 @@ def _where(write: WriteReport) -> str:
     return f"block {write.height}:" if write.height is not None else "waiting:"
 
 
-def _signer(write: WriteReport) -> str:
-    return "nobody in particular" if write.key is None else f"{write.key.hex()[:16]}…"
-
-
 def _print_checks(console: Console, verdict: Verdict) -> None:
     console.print()
-    console.print(Text("Every check:", "bold"))
+    console.print(Text("Every check, by rule:", "bold"))
     marks = {True: ("✔", "green"), False: ("✘", "red"), None: ("?", "yellow")}
+    table = Table.grid(padding=(0, 1))
     for check in verdict.checks:
         mark, style = marks[check.ok]
-        rule = RULE.get(check.rule, "")
-        console.print(
-            Text.assemble(
-                (f"  {mark} {check.rule} ", style), (rule, "bold"), f": {visible(check.detail, 500)}"
-            )
-        )
+        table.add_row(Text(f"  {mark}", style), Text(check.rule, style), Text(visible(check.detail, 500)))
+    console.print(table)
 
 
 def _basis(verdict: Verdict, now: int, saved: bool) -> str:
@@ -204,6 +198,10 @@ def _on(seconds: int | None) -> str:
     if seconds is None:
         return ""
     return datetime.fromtimestamp(seconds, UTC).strftime(" (%Y-%m-%d %H:%M UTC)")
+
+
+def _many(number: int) -> str:
+    return f"{number:,}" if number < 1_000_000 else f"{number:.1e}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -72,7 +72,7 @@ def _verify(app: App, numbers: list[str], given: dict[str, Any]) -> Verification
         max_writes=given["max_writes"],
     )
     if given["evidence"] is None:
-        with app.progress("Gathering", len(numbers)) as progress:
+        with app.progress("Gathering") as progress:
             return verify_meters(app.chain, app.contents, policy, numbers, progress=progress)
     path = Path(given["evidence"])
     found = read_evidence(read_bounded(path, MAX_BYTES, "the evidence"), source=f"file {path.name}")

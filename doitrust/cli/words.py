@@ -1,4 +1,4 @@
-"""Verdicts, reasons and rules in words a consumer understands."""
+"""Verdicts and reasons in words a consumer understands."""
 
 from doitrust.trust.reports import Status
 
@@ -40,31 +40,6 @@ ADVICE = {
     "single_source": "Ask an own node or a second source, or add --trust-source if you mean it.",
     "chain_moved": "Try again.",
     "flooded": "Raise --max-writes if you have the time.",
-}
-
-#: The rules of docs/rules.md in half a sentence each.
-RULE = {
-    "N1": "everything hashes to its name",
-    "N2": "heights come from blocks",
-    "N3": "enough sources",
-    "N4": "one consistent chain",
-    "O2": "the organisation you accepted",
-    "O3": "its record, signed by its owner",
-    "O4": "strangers' writes ignored",
-    "O5": "its member list",
-    "M1": "a member at that time",
-    "M2": "not withdrawn",
-    "C1": "the meter's record",
-    "C2": "the address of node and client",
-    "C3": "a revocation that counts",
-    "C4": "each organisation by itself",
-    "C5": "other writes",
-    "C6": "deep enough in the chain",
-    "L1": "of bearable size",
-    "L4": "not flooded",
-    "S1": "what it spends is known",
-    "S4": "the whole transaction signed",
-    "S5": "no impossible signature",
 }
 
 NOT_MAINNET = {

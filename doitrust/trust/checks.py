@@ -85,31 +85,36 @@ _RULES = {
 
 
 def _write_checks(write: WriteReport, verdict: "Verdict") -> Iterator[Check]:
-    at = f"{write.kind} {write.txid} at height {write.height}" if write.height is not None else (
-        f"{write.kind} {write.txid} in the mempool"
-    )  # fmt: skip
+    place = "in the mempool" if write.height is None else f"of block {write.height}"
+    which = f"{write.kind} {place}, {write.txid}"
     if write.fate is Fate.REFUSED:
-        yield Check(_RULES.get(write.reason or "", "C5"), False, f"{at}: {write.detail}")
+        yield Check(_RULES.get(write.reason or "", "C5"), False, f"{write.detail} ({which})")
         return
     if write.fate is Fate.UNSURE:
-        yield Check(_RULES.get(write.reason or "", "S1"), None, f"{at}: {write.detail}")
+        yield Check(_RULES.get(write.reason or "", "S1"), None, f"{write.detail} ({which})")
         return
-    yield Check("C1", True, f"{at}: well formed")
+    yield Check("C1", True, f"well formed: {which}")
     if write.kind == "revocation":
-        yield Check("C3", True, f"{at}: {write.detail}")
+        yield Check("C3", True, f"{write.detail}: {which}")
         return
-    yield Check("S1", True, f"{at}: everything it spends is known")
-    yield Check("S4", True, f"{at}: every input signed with SIGHASH_ALL by one key")
     key = "" if write.key is None else write.key.hex()
-    yield Check("M1", True, f"{at}: {key} was a member")
-    yield Check("M2", True, f"{at}: {key} was not withdrawn then")
-    yield Check("C2", True, f"{at}: the address is the 1-of-2 of its node and client")
-    waits = write.fate is Fate.WAITING
-    detail = write.detail if waits else f"has {write.confirmations} confirmations"
+    yield Check("S1", True, f"everything it spends is known: {which}")
+    yield Check("S4", True, f"every input signed with SIGHASH_ALL by the one key {key}")
+    yield Check("M1", True, f"a member then: {key}")
+    yield Check("M2", True, f"not withdrawn then: {key}")
+    yield Check("C2", True, f"the address is the 1-of-2 of its node and client: {which}")
+    yield _depth_check(write, verdict, which)
+
+
+def _depth_check(write: WriteReport, verdict: "Verdict", which: str) -> Check:
+    """C6, and what a 51 % attacker would have to outdo."""
+    if write.fate is Fate.WAITING:
+        return Check("C6", False, f"{write.detail}: {which}")
+    detail = f"{write.confirmations} confirmations, the least is {verdict.policy.min_confirmations}"
     work = write.confirmations * block_work(verdict.tip.bits or 0)
     if work:
-        detail += f", about {work:.1e} hashes of work at the tip's difficulty"
-    yield Check("C6", not waits, f"{at}: {detail} (the least is {verdict.policy.min_confirmations})")
+        detail += f"; about {work:.3g} hashes of work at the tip's difficulty"
+    return Check("C6", True, f"{detail}: {which}")
 
 
 def warnings(verdict: "Verdict") -> Iterator[str]:

@@ -31,6 +31,8 @@ from doitrust.trust.policy import Policy
 
 #: N4: how often gathering begins again when the chain changes under it.
 ATTEMPTS = 3
+#: L4: progress of a flooded name is told every so many writes.
+_STRIDE = 500
 
 
 def gather(
@@ -65,9 +67,9 @@ def _attempt(
     organisations: Sequence[str],
     progress: Progress | None,
 ) -> "_Gathering":
-    gathering = _Gathering(chain, contents, policy)
+    gathering = _Gathering(chain, contents, policy, progress)
     gathering.organisations([*(pin.name for pin in policy.pins), *organisations])
-    gathering.meters(meters, progress)
+    gathering.meters(meters)
     return gathering
 
 
@@ -78,6 +80,7 @@ class _Gathering:
     chain: ChainView
     contents: ContentStore
     policy: Policy
+    progress: Progress | None
     tip: Tip = field(init=False)
     transactions: dict[str, Located] = field(default_factory=dict)
     content: dict[Cid, bytes] = field(default_factory=dict)
@@ -105,7 +108,7 @@ class _Gathering:
                 self._list(step.write.value)
         self.listed = Judge(self.evidence(), self.policy).listed
 
-    def meters(self, meters: Sequence[str], progress: Progress | None) -> None:
+    def meters(self, meters: Sequence[str]) -> None:
         """The meters' records, and what they spend where that can matter."""
         accepted = {pin.name for pin in self.policy.pins}
         for number, meter in enumerate(meters):
@@ -114,8 +117,8 @@ class _Gathering:
             for write in writes:
                 if self._matters(write, accepted):
                     self._spent_by(write)
-            if progress is not None:
-                progress(number + 1, len(meters))
+            if self.progress is not None and len(meters) > 1:
+                self.progress(number + 1, len(meters))
 
     def _matters(self, write: NameWrite, accepted: set[str]) -> bool:
         """L2: a well-formed record that names an accepted organisation, or inputs that name a listed key (C5).
@@ -137,7 +140,12 @@ class _Gathering:
         if txids is None:
             self.lacks("history", name.hex(), "flooded")
             return []
-        return [write for txid in dict.fromkeys([*txids, *waiting]) for write in self._written(txid, name)]
+        writes: list[NameWrite] = []
+        for number, txid in enumerate(dict.fromkeys([*txids, *waiting]), 1):
+            writes += self._written(txid, name)
+            if self.progress is not None and number % _STRIDE == 0:
+                self.progress(number, len(txids))
+        return writes
 
     def _written(self, txid: str, name: bytes) -> Iterable[NameWrite]:
         located = self._transaction(txid)

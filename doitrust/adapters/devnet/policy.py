@@ -2,8 +2,9 @@
 
 Pure. Source: src/policy/policy.cpp, src/script/standard.cpp, src/validation.cpp (MemPoolAccept::PreChecks). Left
 out: replacement by fee (BIP 125: every conflict is refused), limits on chains of unconfirmed transactions and on
-the mempool's size, and the finer limits on sigops and on the sizes of P2SH and P2WSH scripts. Miners are free of
-all this: see `Devnet.mine_with`.
+the mempool's size, the finer limits on sigops and on the sizes of P2SH and P2WSH scripts, and conflicts between
+waiting name_new and name_firstupdate (`txn-mempool-name-error`). Miners are free of all this: see
+`Devnet.mine_with`.
 
 Names that start with `d/` are *not* refused: the node means to (src/names/mempool.cpp, checkTx), but compares
 the name as it prints it for messages, which begins with a quotation mark.

@@ -86,9 +86,9 @@ class Store:
     def _transaction(self, begin: str) -> Iterator[Session]:
         with self._translated():
             connection = self._connection or self._open()
-            connection.execute(begin)
         try:
             with self._translated():
+                connection.execute(begin)
                 yield _session(connection)
                 connection.execute("COMMIT")
         except BaseException:  # Ctrl-C too changes nothing
@@ -124,7 +124,7 @@ class Store:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         # NORMAL: with WAL a power cut may undo the last changes, never a part of one.
         connection.execute("PRAGMA synchronous = NORMAL")
-        if self._is_ready(connection):
+        if _when_free(lambda: self._is_ready(connection)):
             return
         _when_free(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
         connection.execute("BEGIN IMMEDIATE")
@@ -142,9 +142,11 @@ class Store:
 
     def _is_ready(self, connection: sqlite3.Connection) -> bool:
         """Whether the file is a devnet's; False for an empty one. Raises `BadData` for any other."""
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        # One statement, so one moment: another process may be making it.
+        application, version, tables = connection.execute(
+            """SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)
+               FROM pragma_application_id, pragma_user_version"""
+        ).fetchone()
         if application == version == tables == 0:
             return False
         if application != APPLICATION_ID:
