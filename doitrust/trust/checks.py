@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from doitrust.chain.block import block_work
 from doitrust.text import visible
 from doitrust.trust.reports import Check, Fate, OrganisationReport, Status, WriteReport
 
@@ -111,9 +110,8 @@ def _depth_check(write: WriteReport, verdict: "Verdict", which: str) -> Check:
     if write.fate is Fate.WAITING:
         return Check("C6", False, f"{write.detail}: {which}")
     detail = f"{write.confirmations} confirmations, the least is {verdict.policy.min_confirmations}"
-    work = write.confirmations * block_work(verdict.tip.bits or 0)
-    if work:
-        detail += f"; about {work:.3g} hashes of work at the tip's difficulty"
+    if write.work:
+        detail += f"; its block and those above it took about {write.work:.3g} hashes"
     return Check("C6", True, f"{detail}: {which}")
 
 

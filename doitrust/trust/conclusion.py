@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from doitrust.trust.evidence import Evidence, list_cid
+from doitrust.trust.evidence import Evidence, Tip, list_cid
 from doitrust.trust.findings import Finding
 from doitrust.trust.organisations import Organisation
 from doitrust.trust.policy import Policy
@@ -21,7 +21,7 @@ class Ruling(NamedTuple):
     foreign_writes: int
 
 
-def write_report(finding: Finding, tip: int, fate: Fate, reason: str | None, detail: str) -> WriteReport:
+def write_report(finding: Finding, tip: Tip, fate: Fate, reason: str | None, detail: str) -> WriteReport:
     """Describe one write and its fate."""
     place = finding.write.place
     kind = "malformed" if finding.record is None else "revocation"
@@ -29,8 +29,9 @@ def write_report(finding: Finding, tip: int, fate: Fate, reason: str | None, det
         txid=finding.write.tx.txid,
         height=None if place is None else place.height,
         position=None if place is None else place.position,
-        confirmations=0 if place is None else tip - place.height + 1,
+        confirmations=0 if place is None else tip.height - place.height + 1,
         time=None if place is None else place.time,
+        work=None if place is None or place.below is None or tip.work is None else tip.work - place.below,
         kind="certificate" if finding.certificate is not None else kind,
         organization=None if finding.record is None else finding.record.org,
         fate=fate,

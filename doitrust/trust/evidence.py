@@ -25,13 +25,14 @@ MAX_WRITE_OUTPUTS = 32
 class Tip(NamedTuple):
     """The block that was the chain's last when gathering began (N4): hash as displayed, Unix time.
 
-    `bits` is its target in compact form, from which the report says how much work a block is.
+    `work` is that of the whole chain: the hashes that all its blocks took on average (nChainWork in
+    src/chain.h).
     """
 
     height: int
     hash: str
     time: int
-    bits: int | None = None
+    work: int | None = None
 
 
 class Source(NamedTuple):
@@ -42,12 +43,16 @@ class Source(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a transaction first occurs in the chain: block hash as displayed, height, index, Unix time."""
+    """Where a transaction first occurs in the chain: block hash as displayed, height, index, Unix time.
+
+    `below` is the work of the chain below this block; what the tip's exceeds it by would have to be done again.
+    """
 
     block: str
     height: int
     position: int
     time: int | None
+    below: int | None = None
 
 
 class Located(NamedTuple):

@@ -25,7 +25,6 @@ MAX_BYTES = 256 * 1024 * 1024
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MAX_HEIGHT = 2**31 - 1
 _MAX_TIME = 2**32 - 1
-_MAX_BITS = 2**32 - 1
 #: Kinds and reason codes of `missing`, as `gather` writes them.
 _KINDS = frozenset({"transaction", "list", "history", "chain"})
 _WHYS = frozenset({"transaction_missing", "list_missing", "flooded", "chain_moved", "bad_data"})
@@ -43,7 +42,12 @@ def write_evidence(evidence: Evidence) -> bytes:
     document = {
         "format": FORMAT,
         "network": evidence.network.name,
-        "tip": {**evidence.tip._asdict(), "time": iso_time(evidence.tip.time)},
+        "tip": {
+            "height": evidence.tip.height,
+            "hash": evidence.tip.hash,
+            "time": iso_time(evidence.tip.time),
+            "work": _hex(evidence.tip.work),
+        },
         "transactions": {
             txid: _located(evidence.transactions[txid]) for txid in sorted(evidence.transactions)
         },
@@ -69,7 +73,13 @@ def _located(located: Located) -> dict[str, Any]:
         "height": place.height,
         "position": place.position,
         "time": iso_time(place.time),
+        "below": _hex(place.below),
     }
+
+
+def _hex(work: int | None) -> str | None:
+    """Chain work as nodes write it: 64 hex digits."""
+    return None if work is None else f"{work:064x}"
 
 
 def read_evidence(data: bytes, *, source: str) -> Evidence:
@@ -83,9 +93,11 @@ def read_evidence(data: bytes, *, source: str) -> Evidence:
     if network is None:
         raise BadData("the evidence's network is unknown")
     tip_fields = _field(document, "tip", dict)
-    bits = None if tip_fields.get("bits") is None else _integer(tip_fields, "bits", "tip", _MAX_BITS)
     tip = Tip(
-        _height(tip_fields, "tip"), _hash(tip_fields.get("hash"), "tip"), _time(tip_fields, "tip") or 0, bits
+        _height(tip_fields, "tip"),
+        _hash(tip_fields.get("hash"), "tip"),
+        _time(tip_fields, "tip") or 0,
+        _work(tip_fields.get("work"), "tip"),
     )
     transactions = {
         txid: _transaction(txid, entry) for txid, entry in _field(document, "transactions", dict).items()
@@ -133,6 +145,14 @@ def _time(fields: dict[str, Any], what: str) -> int | None:
     return seconds
 
 
+def _work(value: Any, what: str) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _HASH.fullmatch(value):
+        raise BadData(f"the evidence's {what} has work that is not 64 lower-case hex digits")
+    return int(value, 16)
+
+
 def _transaction(txid: str, entry: Any) -> Located:
     what = f"transaction {visible(txid, 64)}"
     if not isinstance(entry, dict) or not isinstance(entry.get("hex"), str):
@@ -148,7 +168,8 @@ def _transaction(txid: str, entry: Any) -> Located:
             raise BadData(f"the evidence's {what} has a height without a block")
         return Located(tx, None)
     position = _integer(entry, "position", what, _MAX_HEIGHT)
-    return Located(tx, Place(_hash(entry["block"], what), _height(entry, what), position, _time(entry, what)))
+    block, below = _hash(entry["block"], what), _work(entry.get("below"), what)
+    return Located(tx, Place(block, _height(entry, what), position, _time(entry, what), below))
 
 
 def _one_chain(transactions: dict[str, Located], tip: Tip) -> None:

@@ -71,7 +71,7 @@ class Judge:
 
     def _rule(self, findings: Sequence[Finding]) -> Ruling:
         """C4: each accepted organisation alone, over its own writes; then C5 over all of them."""
-        tip = self.evidence.tip.height
+        tip = self.evidence.tip
         own: dict[str, list[int]] = {}
         for index, finding in enumerate(findings):
             if finding.organization is not None:
@@ -82,7 +82,7 @@ class Judge:
             indices = own.get(organisation.pin.name)
             if indices is None:
                 continue
-            succession = succeed([findings[i] for i in indices], self.policy, tip)
+            succession = succeed([findings[i] for i in indices], self.policy, tip.height)
             for at, index in enumerate(indices):
                 fate, reason, detail = succession.fates[at], succession.reasons[at], succession.details[at]
                 reports[index] = write_report(findings[index], tip, fate, reason, detail)

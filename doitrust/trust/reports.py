@@ -45,6 +45,7 @@ class WriteReport:
 
     `reason` is one of the reasons of `untrusted` (refused) or `undetermined` (unsure). `key` signed it,
     `height` is None for a revocation that waits in a mempool.
+    `work` is what its block and those above it took, if known.
     """
 
     txid: str
@@ -52,6 +53,7 @@ class WriteReport:
     position: int | None
     confirmations: int
     time: int | None
+    work: int | None
     kind: str
     organization: str | None
     fate: Fate

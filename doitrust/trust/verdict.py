@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from doitrust.chain.block import block_work
 from doitrust.trust import checks
 from doitrust.trust.evidence import Source, Tip
 from doitrust.trust.policy import Policy
@@ -38,11 +37,10 @@ class Verdict:
 
     @property
     def work(self) -> int | None:
-        """Hashes that would replace the deciding write's block and all above it, at the tip's difficulty.
+        """Hashes that the deciding write's block and all above it took: what an attacker must outdo.
 
-        What a 51 % attacker must outdo; None where it isn't known.
+        Confirmations alone say little, because Doichain Core does not enforce the difficulty (the test of nBits
+        in src/validation.cpp is switched off). None where the source doesn't tell.
         """
         write = None if self.decided_by is None else self.decided_by.deciding
-        if write is None or self.tip.bits is None:
-            return None
-        return write.confirmations * block_work(self.tip.bits)
+        return None if write is None else write.work

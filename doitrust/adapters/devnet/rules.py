@@ -97,25 +97,22 @@ def check_scripts(checked: Checked, flags: ScriptFlag) -> None:
         try:
             checked.spend.verify(index, flags)
         except ScriptFailed as error:
+            # Of all flags the node calls only P2SH mandatory, so a bad signature of segwit is "non-mandatory".
             mandatory = _fails(checked.spend, index, ScriptFlag.P2SH)
-            word = "mandatory" if mandatory else "non-mandatory"
-            raise Rejected(f"{word}-script-verify-flag", f"input {index}: {error.message}") from None
+            why = "mandatory-script-verify-flag-failed" if mandatory else "non-mandatory-script-verify-flag"
+            raise Rejected(why, f"input {index}: {error.message}") from None
 
 
 def apply(tx: Transaction, overlay: Overlay, height: int) -> None:
-    """Spend and make the coins of a checked transaction (UpdateCoins), and write its names.
-
-    With `MEMPOOL_HEIGHT` the names are left alone: the name database is that of the chain.
-    """
+    """Spend and make the coins of a checked transaction (UpdateCoins), and write its names (ApplyNameTransaction)."""
     if not tx.is_coinbase:
         for spent in tx.inputs:
             overlay.coins[spent.txid, spent.vout] = None
     for vout, output in enumerate(tx.outputs):
         if not is_unspendable(output.script):
             overlay.coins[tx.txid, vout] = Coin(output.value, output.script, height, tx.is_coinbase)
-    if height != MEMPOOL_HEIGHT:
-        for name, outpoint in names_written(tx):
-            overlay.records[name] = Record(height, *outpoint)
+    for name, outpoint in names_written(tx):
+        overlay.records[name] = Record(height, *outpoint)
 
 
 def is_unspendable(script: bytes) -> bool:

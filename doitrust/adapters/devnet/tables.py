@@ -13,14 +13,15 @@ from doitrust.adapters.devnet.names import names_written
 from doitrust.adapters.devnet.rows import Rows, key
 from doitrust.adapters.devnet.rules import Next
 from doitrust.adapters.devnet.view import Coin, Outpoint, Overlay, Record
-from doitrust.chain.block import Block
+from doitrust.chain.block import Block, block_work
 from doitrust.errors import BadData
 from doitrust.trust.evidence import Place, Tip
 
 SCHEMA = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    # `below` is the work of the chain below the block.
     """CREATE TABLE blocks (height INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, time INTEGER NOT NULL,
-        raw BLOB NOT NULL)""",
+        below INTEGER NOT NULL, raw BLOB NOT NULL)""",
     # Every occurrence of a transaction in the chain: where it stands, and which bytes of the block it is.
     """CREATE TABLE places (txid BLOB, height INTEGER, position INTEGER, start INTEGER NOT NULL,
         size INTEGER NOT NULL, PRIMARY KEY (txid, height, position)) WITHOUT ROWID""",
@@ -101,11 +102,12 @@ class Tables(Rows):
         """The last block."""
         # The header's bytes 72 to 75 are its bits.
         row = self._one(
-            "SELECT height, hash, time, substr(raw, 73, 4) FROM blocks ORDER BY height DESC LIMIT 1"
+            "SELECT height, hash, time, below, substr(raw, 73, 4) FROM blocks ORDER BY height DESC LIMIT 1"
         )
         if row is None:
             raise BadData("the devnet's database has no blocks", hint="to begin anew: doitrust devnet reset")
-        return Tip(row[0], row[1].hex(), row[2], int.from_bytes(row[3], "little"))
+        work = row[3] + block_work(int.from_bytes(row[4], "little"))
+        return Tip(row[0], row[1].hex(), row[2], work)
 
     def next(self) -> Next:
         """The place of the block to come."""
@@ -124,7 +126,10 @@ class Tables(Rows):
     def append(self, block: Block, height: int, changes: Overlay) -> None:
         """Add the next block with what it changes, keeping what is needed to undo it."""
         raw, block_hash = block.serialize(), bytes.fromhex(block.header.hash)
-        self._do("INSERT INTO blocks VALUES (?, ?, ?, ?)", height, block_hash, block.header.time, raw)
+        below = self.tip().work if height else 0
+        self._do(
+            "INSERT INTO blocks VALUES (?, ?, ?, ?, ?)", height, block_hash, block.header.time, below, raw
+        )
         start = len(raw) - sum(len(tx.raw) for tx in block.transactions)
         for position, tx in enumerate(block.transactions):
             txid = bytes.fromhex(tx.txid)
@@ -165,11 +170,11 @@ class Tables(Rows):
     def located(self, txid: str) -> tuple[bytes, Place] | None:
         """A transaction's bytes and place at its first occurrence in the chain."""
         row = self._one(
-            """SELECT substr(raw, start + 1, size), hash, height, position, time
+            """SELECT substr(raw, start + 1, size), hash, height, position, time, below
                FROM places JOIN blocks USING (height) WHERE txid = ? ORDER BY height, position LIMIT 1""",
             bytes.fromhex(txid),
         )
-        return None if row is None else (row[0], Place(row[1].hex(), row[2], row[3], row[4]))
+        return None if row is None else (row[0], Place(row[1].hex(), *row[2:]))
 
     def history(self, name: bytes) -> Iterator[str]:
         """The txids at every write of `name`, in chain order; one that was mined again comes again."""
