@@ -9,9 +9,13 @@ import json
 from typing import Any, NoReturn
 
 from doitrust.errors import BadData
+from doitrust.text import visible
 
 #: Nesting allowed in records and member lists; the outermost object is 1.
 MAX_DEPTH = 8
+# Python reads up to 4,300 digits, in time that grows with their square; 64 bits hold all that means anything.
+_MAX_DIGITS = 40
+_HUGE: int = 10**40
 
 
 def read_object(data: bytes, *, what: str, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
@@ -27,7 +31,7 @@ def read_object(data: bytes, *, what: str, max_depth: int = MAX_DEPTH) -> dict[s
     try:
         value = _DECODER.decode(text)
     except _Duplicate as error:
-        raise BadData(f"{what} names the key {str(error)!r} twice") from None
+        raise BadData(f"{what} names the key {visible(str(error), 60)!r} twice") from None
     except RecursionError:
         raise BadData(f"{what} is nested too deeply") from None
     except ValueError as error:
@@ -59,7 +63,14 @@ def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+def _integer(digits: str) -> int:
+    """An integer of any length is one; of those that no height and no version can have only the sign is kept."""
+    if len(digits) <= _MAX_DIGITS:
+        return int(digits)
+    return -_HUGE if digits.startswith("-") else _HUGE
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer)
 
 
 def _refuse_surrogates(value: dict[str, Any], what: str) -> None:

@@ -9,6 +9,18 @@ import unicodedata
 # Cc control, Cf format (bidi overrides, zero width), Cs surrogates, Co private use, Cn unassigned,
 # Zl and Zp line and paragraph separators.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Marks and letters that no font draws (Unicode, DerivedCoreProperties.txt, Default_Ignorable_Code_Point): the
+# grapheme joiner, Hangul and Khmer fillers, variation selectors.
+_UNDRAWN = (
+    (0x034F, 0x034F),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
+    (0x3164, 0x3164),
+    (0xFE00, 0xFE0F),
+    (0xFFA0, 0xFFA0),
+    (0xE0000, 0xE0FFF),
+)
 
 
 def visible(text: str, limit: int = 400) -> str:
@@ -24,7 +36,9 @@ def visible(text: str, limit: int = 400) -> str:
 
 def _is_hidden(char: str) -> bool:
     category = unicodedata.category(char)
-    return category in _HIDDEN or (category == "Zs" and char != " ")
+    if category in _HIDDEN or (category == "Zs" and char != " "):
+        return True
+    return any(first <= ord(char) <= last for first, last in _UNDRAWN)
 
 
 def _escape(char: str) -> str:

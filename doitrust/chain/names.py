@@ -7,7 +7,7 @@ of it in `name_history`; the difference is *foreign* by rule.
 
 from typing import NamedTuple
 
-from doitrust.chain.scripts import OP_1, push, read_op
+from doitrust.chain.scripts import MAX_PUSH, OP_1, push, read_op
 from doitrust.errors import BadData
 
 OP_NAME_NEW = OP_1
@@ -48,7 +48,7 @@ def read_canonical(script: bytes) -> NameOutput | None:
         value = read_op(script, name.end)
     except BadData:
         return None
-    if name.data is None or value.data is None:
+    if name.data is None or value.data is None or max(len(name.data), len(value.data)) > MAX_PUSH:
         return None
     end = value.end
     if script[end : end + 2] != bytes([_OP_2DROP, _OP_DROP]):

@@ -23,6 +23,10 @@ MAX_MULTISIG_KEYS = 16
 MAX_P2SH_MULTISIG_KEYS = 15
 
 
+#: What OP_PUSHDATA2, the longest push that anybody writes, can hold.
+MAX_PUSH = 0xFFFF
+
+
 def push(data: bytes) -> bytes:
     """Return the shortest push of `data`, at most 65,535 bytes.
 
@@ -34,7 +38,7 @@ def push(data: bytes) -> bytes:
         return bytes([size]) + data
     if size <= 0xFF:
         return bytes([OP_PUSHDATA1, size]) + data
-    if size <= 0xFFFF:
+    if size <= MAX_PUSH:
         return bytes([OP_PUSHDATA2]) + size.to_bytes(2, "little") + data
     raise ValueError("a push of more than 65,535 bytes")
 
@@ -152,7 +156,7 @@ def multisig_script(m: int, keys: Sequence[bytes]) -> bytes:
 def read_multisig(script: bytes) -> Multisig | None:
     """Return the multisig that `script` is in exactly the form of rule S2, or None.
 
-    The keys are 33 bytes each (whether they are points is for the signature check) and all different.
+    The keys are in compressed form (whether they are points is for the signature check) and all different.
     """
     if len(script) < 3 + 34 or script[-1] != OP_CHECKMULTISIG:
         return None
@@ -161,7 +165,7 @@ def read_multisig(script: bytes) -> Multisig | None:
         return None
     keys = []
     for at in range(1, 1 + 34 * n, 34):
-        if script[at] != COMPRESSED_KEY_SIZE:
+        if script[at] != COMPRESSED_KEY_SIZE or script[at + 1] not in (2, 3):
             return None
         keys.append(script[at + 1 : at + 34])
     return Multisig(m, tuple(keys)) if len(set(keys)) == n else None

@@ -38,13 +38,15 @@ class InputSigner(NamedTuple):
     """Rule S's answer for one input.
 
     `script` is the address script spent (where `SIGNED` or `BAD`), `key` the one that signed where one
-    signature is needed, `all_` whether every signature carries exactly SIGHASH_ALL.
+    signature is needed, `all_` whether every signature carries exactly SIGHASH_ALL. `inner` is, where `BAD`, the
+    innermost script that hashes prove was spent.
     """
 
     state: Signing
     script: bytes | None = None
     key: bytes | None = None
     all_: bool = False
+    inner: bytes | None = None
 
 
 NOBODY = InputSigner(Signing.NOBODY)
@@ -146,8 +148,8 @@ class _Check:
         self.script = script
         self.segwit = segwit
 
-    def bad(self) -> InputSigner:
-        return InputSigner(Signing.BAD, self.script) if self.segwit else NOBODY
+    def bad(self, inner: bytes | None = None) -> InputSigner:
+        return InputSigner(Signing.BAD, self.script, inner=inner) if self.segwit else NOBODY
 
     def p2pkh(self, key_hash: bytes, stack: Sequence[bytes]) -> InputSigner:
         # S3: the two topmost pushes. The script code is the whole script, name prefix included (doichain.md;
@@ -157,12 +159,12 @@ class _Check:
         return self._single(stack[-1], stack[-2], self.output.script, None) or NOBODY
 
     def p2wpkh(self, key_hash: bytes) -> InputSigner:
-        witness = self.tx.inputs[self.index].witness
+        witness, code = self.tx.inputs[self.index].witness, p2pkh(key_hash)
         if len(witness) != 2 or hash160(witness[1]) != key_hash:
-            return self.bad()
+            return self.bad(code)
         if len(witness[1]) != COMPRESSED_KEY_SIZE or not self.segwit:
             return NOBODY  # S4: an uncompressed key is consensus, and nobody's
-        return self._single(witness[1], witness[0], p2pkh(key_hash), self.output.value) or self.bad()
+        return self._single(witness[1], witness[0], code, self.output.value) or self.bad(code)
 
     def p2wsh(self, script_hash: bytes) -> InputSigner:
         witness = self.tx.inputs[self.index].witness
@@ -170,7 +172,7 @@ class _Check:
             return self.bad()
         if not self.segwit:
             return NOBODY
-        return self._multisig(witness, self.output.value, self.bad())
+        return self._multisig(witness, self.output.value, self.bad(witness[-1]))
 
     def p2sh(self, script_hash: bytes, stack: Sequence[bytes]) -> InputSigner:
         redeem = stack[-1]
@@ -218,12 +220,15 @@ class _Check:
         return self.tx.signature_hash(self.index, code, amount, signature[-1]) if signature else bytes(32)
 
 
-def may_be_of(script: bytes, keys: Iterable[bytes]) -> bool:
-    """Whether one of `keys` could be needed to spend `script`; only a key hash can rule that out."""
-    kind, payload = script_type(script)
-    if kind not in (ScriptType.P2PKH, ScriptType.P2WPKH):
+def may_be_of(answer: InputSigner, keys: Iterable[bytes]) -> bool:
+    """Whether one of `keys` alone could have signed an input that is `BAD`: what it spends can rule that out."""
+    if answer.inner is None:
         return True
-    return any(hash160(key) == payload for key in keys)
+    kind, payload = script_type(answer.inner)
+    if kind is ScriptType.P2PKH:
+        return any(hash160(key) == payload for key in keys)
+    multisig = read_multisig(answer.inner)
+    return multisig is not None and multisig.m == 1 and not set(multisig.keys).isdisjoint(keys)
 
 
 def names_key(tx: Transaction, keys: frozenset[bytes]) -> bool:

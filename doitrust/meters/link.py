@@ -35,7 +35,10 @@ def read_meter(text: str) -> MeterLink:
             f"{visible(text, 80)!r} is no link to a meter", hint=f"it looks like {PREFIX}1EMH0012345678"
         )
     try:
-        fields = dict(parse_qsl(match[2] or "", strict_parsing=bool(match[2]), errors="strict"))
+        pairs = parse_qsl(match[2] or "", strict_parsing=bool(match[2]), errors="strict")
+        fields = dict(pairs)
+        if len(fields) != len(pairs):  # two readers could take two different ones
+            raise ValueError
         return MeterLink(meter_number(unquote(match[1])), fields.get("network"), fields.get("org"))
     except ValueError:
         raise Usage(f"{visible(text, 80)!r} is a damaged link") from None

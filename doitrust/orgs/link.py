@@ -32,7 +32,10 @@ def read_link(text: str) -> OrganisationLink:
     try:
         if match is None:
             raise ValueError
-        fields = dict(parse_qsl(match[2], strict_parsing=True, errors="strict"))
+        pairs = parse_qsl(match[2], strict_parsing=True, errors="strict")
+        fields = dict(pairs)
+        if len(fields) != len(pairs):  # two readers could take two different ones
+            raise ValueError
         name = check_name(unquote(match[1], errors="strict"))
         return OrganisationLink(name, fields["network"], check_txid(fields["root"]))
     except (BadData, KeyError, ValueError):

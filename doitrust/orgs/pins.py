@@ -29,6 +29,11 @@ class Segment:
     root: str
     until: str | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", check_txid(self.root))
+        if self.until is not None:
+            object.__setattr__(self, "until", check_txid(self.until))
+
 
 @dataclass(frozen=True, slots=True)
 class Pin:
@@ -41,10 +46,6 @@ class Pin:
         check_name(self.name)
         if not self.segments:
             raise BadData("a pin needs a root")
-        for segment in self.segments:
-            check_txid(segment.root)
-            if segment.until is not None:
-                check_txid(segment.until)
 
 
 def fingerprint(network: Network, name: str, root: str) -> str:

@@ -201,7 +201,14 @@ def _block(text: str, entry: Any) -> tuple[Cid, bytes]:
 def _missing(entry: Any) -> Missing:
     if not isinstance(entry, dict):
         raise BadData("the evidence's field 'missing' holds something else than objects")
-    kind, id_, why = entry.get("kind"), entry.get("id"), entry.get("why")
-    if kind not in _KINDS or why not in _WHYS or not isinstance(id_, str):
+    kind, id_, why = (_text(entry, name) for name in ("kind", "id", "why"))
+    if kind not in _KINDS or why not in _WHYS:
         raise BadData("the evidence's field 'missing' holds an entry of unknown form")
     return Missing(kind, id_, why)
+
+
+def _text(entry: dict[str, Any], name: str) -> str:
+    value = entry.get(name)
+    if not isinstance(value, str):
+        raise BadData("the evidence's field 'missing' holds an entry of unknown form")
+    return value

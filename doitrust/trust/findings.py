@@ -111,7 +111,7 @@ def _one_member(
         return False, "not_a_member", f"its signer was no member at height {write.height}: {shown}", key
     if standing is Standing.REVOKED:
         return False, "member_revoked", f"its signer was withdrawn at height {write.height}: {shown}", key
-    if any(answer.script is not None and not may_be_of(answer.script, (key,)) for answer in unsure):
+    if any(answer.state is Signing.BAD and not may_be_of(answer, (key,)) for answer in unsure):
         return False, "not_a_member", "its inputs are not all signed by one and the same key", None
     if not all(answer.all_ for answer in answers if answer.state is Signing.SIGNED):
         return False, "sighash_not_all", f"{shown} signed, but not the whole transaction (SIGHASH_ALL)", key
@@ -125,6 +125,6 @@ def _one_member(
 def _unsigned(membership: Membership, answers: tuple[InputSigner, ...]) -> _Answer:
     """No input could be checked: whose the transaction is stays open, unless no member can spend what it spends."""
     complete = membership.timeline.doubt is None and None not in membership.lists
-    if complete and any(a.script is not None and not may_be_of(a.script, membership.ever) for a in answers):
+    if complete and any(a.state is Signing.BAD and not may_be_of(a, membership.ever) for a in answers):
         return False, "not_a_member", "no member's key can sign what it spends", None
     return None, _doubt(membership, answers), "no signature can be checked", None
