@@ -203,9 +203,10 @@ class _Check:
         signatures = stack[-1 - multisig.m : -1]
         if len(signatures) != multisig.m:
             return failed
-        keys = iter(multisig.keys)
+        # In the order of the keys and from the last one on, as OP_CHECKMULTISIG tries them.
+        keys = iter(reversed(multisig.keys))
         key = b""
-        for signature in signatures:  # in the order of the keys, as OP_CHECKMULTISIG wants them
+        for signature in reversed(signatures):
             digest = self._digest(signature, code, amount)
             for key in keys:
                 if verify_signature(key, signature[:-1], digest):

@@ -117,7 +117,7 @@ class App:
     def answer(self, value: Any, render: Callable[["Console"], None]) -> None:
         """Print a result: as one JSON value, or for people."""
         if self.settings.json:
-            sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+            sys.stdout.write(json.dumps(value, indent=2) + "\n")
         else:
             render(self.console)
 

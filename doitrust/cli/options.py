@@ -72,8 +72,9 @@ class Command(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for option in self.params:
-            if isinstance(option, click.Option) and option.envvar is None and option.name:
-                option.envvar = f"DOITRUST_{option.name.upper()}"
+            if isinstance(option, click.Option) and option.envvar is None:
+                flag = max(option.opts, key=len).removeprefix("--")
+                option.envvar = f"DOITRUST_{flag.upper().replace('-', '_')}"
         self.params.extend(global_options())
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

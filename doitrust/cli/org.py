@@ -281,7 +281,8 @@ def _segments(app: App, name: str, order: Sequence[str], given: dict[str, Any]) 
         "--fingerprint": iter(given["prints"]),
     }
     segments: list[Segment] = []
-    for flag in order:
+    # What the environment gives has no order of its own.
+    for flag in order or ["--root"] * len(given["roots"]) + ["--fingerprint"] * len(given["prints"]):
         text = next(values[flag], None)
         if text is None:
             break
@@ -320,8 +321,8 @@ def _render_accept_candidates(
     if not candidates:
         console.print(Text(f"There is no organisation {name} on this chain."))
         return
-    console.print("Nothing is accepted yet. Anyone can write under any name, also first, so compare")
-    console.print("the fingerprint with the one the organisation gave you by another way.")
+    console.print("This accepts nothing. Anyone can write under any name, also first, so compare the")
+    console.print("fingerprint with the one that the organisation gave you by another way.")
     console.print()
     _render_candidates(console, name, value["candidates"])
     if value["count"] > len(value["candidates"]):

@@ -188,6 +188,8 @@ def _basis(verdict: Verdict, now: int, saved: bool) -> str:
 
 
 def _age(seconds: int) -> str:
+    if seconds < -7200:  # nodes accept two hours (MAX_FUTURE_BLOCK_TIME)
+        return "in the future by this machine's clock, not"
     for unit, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= unit:
             return _count(seconds // unit, name)

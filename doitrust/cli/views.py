@@ -49,7 +49,7 @@ def verdict_view(verdict: Verdict) -> dict[str, Any]:
 
 
 def _electrician(report: OrganisationReport) -> dict[str, Any] | None:
-    if report.deciding is None or report.deciding.key is None:
+    if report.deciding is None or report.deciding.key is None or report.deciding.by_owner:
         return None
     member = report.electrician
     return {
@@ -107,6 +107,7 @@ def write_view(write: WriteReport) -> dict[str, Any]:
         "reason": write.reason,
         "detail": write.detail,
         "key": None if write.key is None else write.key.hex(),
+        "by_owner": write.by_owner,
     }
 
 

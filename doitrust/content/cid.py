@@ -78,7 +78,7 @@ def cid_of(block: bytes, codec: int) -> Cid:
 
 
 def parse_cid(text: str) -> Cid:
-    """Parse a CID in base32, base58btc, base16, base36 or base64url, or a bare CIDv0 (`Qm…`).
+    """Parse a CID in base32, base58btc, base16, base36, base64 or base64url, or a bare CIDv0 (`Qm…`).
 
     Raises `BadData` for everything else: other bases, hashes and digest lengths, and any text that
     differs from what its base writes for the same bytes (padding bits, mixed case, leading zeros).
@@ -161,6 +161,14 @@ def _decode_base32(digits: str) -> bytes:
     return base64.b32decode(digits.upper() + "=" * (-len(digits) % 8))
 
 
+def _encode_base64(binary: bytes) -> str:
+    return base64.b64encode(binary).decode("ascii").rstrip("=")
+
+
+def _decode_base64(digits: str) -> bytes:
+    return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+
+
 def _encode_base64url(binary: bytes) -> str:
     return base64.urlsafe_b64encode(binary).decode("ascii").rstrip("=")
 
@@ -207,6 +215,7 @@ _MULTIBASES: dict[str, tuple[Callable[[str], bytes], Callable[[bytes], str]]] = 
         lambda digits: _from_digits(digits.lower(), _BASE36),
         lambda binary: _to_digits(binary, _BASE36).upper(),
     ),
+    "m": (_decode_base64, _encode_base64),
     "u": (_decode_base64url, _encode_base64url),
     "z": (_decode_base58, _encode_base58),
 }

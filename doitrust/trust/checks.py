@@ -28,7 +28,12 @@ def explain(verdict: "Verdict") -> Iterator[Check]:
             continue
         yield from _write_checks(write, verdict)
     if told > _TOLD:
-        yield Check("C5", None, f"{told - _TOLD} more writes did not count")
+        yield Check("C5", True, f"{told - _TOLD} more writes did not count")
+    if told:
+        listed = "some signed by a listed key" if verdict.contested else "none signed by a listed key"
+        yield Check(
+            "C5", True, f"{told} writes changed nothing, {listed}; {verdict.foreign_writes} are foreign"
+        )
     if verdict.status is Status.UNKNOWN:
         yield Check("C1", False, "nobody has written a record for this meter")
 
@@ -58,7 +63,9 @@ def _organisation_checks(report: OrganisationReport) -> Iterator[Check]:
         yield Check("O2", None, f"{name}: the pinned root {report.root} is not in this chain")
     else:
         yield Check("O2", True, f"{name}: pinned root {report.root} at height {report.root_height}")
-    yield Check("O3", True, f"{name}: {report.timeline_writes} writes signed by its owner")
+    doubt = "" if report.doubt is None else f", the rest can't be told ({report.doubt})"
+    detail = f"{name}: {report.timeline_writes} writes by the pin and its owner{doubt}"
+    yield Check("O3", True if report.doubt is None else None, detail)
     if report.ignored:
         yield Check("O4", True, f"{name}: {report.ignored} foreign writes of its name ignored")
     if report.list_cid is not None and report.deciding is not None:

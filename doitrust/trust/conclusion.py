@@ -38,7 +38,7 @@ def write_report(finding: Finding, tip: Tip, fate: Fate, reason: str | None, det
         reason=reason,
         detail=detail,
         key=finding.key,
-        by_owner=finding.by_owner,
+        by_owner=finding.by_owner is True,
     )
 
 
@@ -66,6 +66,7 @@ def organisation_report(
         root=root,
         root_height=next((s.write.height for s in timeline.steps if s.write.txid == root), None),
         network=evidence.network,
+        doubt=timeline.doubt,
         timeline_writes=len(timeline.steps),
         ignored=sum(judged.counts is False for judged in timeline.judged),
         list_cid=cid,

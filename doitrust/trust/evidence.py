@@ -86,6 +86,7 @@ class Evidence:
 
     `transactions` by txid, `content` blocks by CID. What is in neither was not had; `missing` tells what was asked
     for in vain, and why.
+    `covers` holds the names whose whole history was asked for; None if nobody says.
     """
 
     network: Network
@@ -94,6 +95,7 @@ class Evidence:
     content: Mapping[Cid, bytes]
     missing: tuple[Missing, ...]
     sources: tuple[Source, ...]
+    covers: frozenset[bytes] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_writes", _index(self.transactions.values(), self.tip.height))
@@ -108,6 +110,12 @@ class Evidence:
         """The transaction called `txid`, if it was had."""
         found = self.transactions.get(txid)
         return None if found is None else found.tx
+
+    def gap(self, name: bytes) -> str | None:
+        """The reason code for which the history of `name` is not whole, or None."""
+        if self.covers is not None and name not in self.covers:
+            return "transaction_missing"
+        return self.lacks("history", name.hex())
 
     def member_list(self, value: bytes) -> MemberList | None:
         """The member list behind an organisation's record; None if its bytes can't be had (rule O5).

@@ -55,6 +55,7 @@ def write_evidence(evidence: Evidence) -> bytes:
             cid.text: base64.b64encode(block).decode()
             for cid, block in sorted(evidence.content.items(), key=lambda item: item[0].text)
         },
+        "names": None if evidence.covers is None else sorted(name.hex() for name in evidence.covers),
         "missing": [missing._asdict() for missing in evidence.missing],
         "sources": [source._asdict() for source in evidence.sources],
         "headers": [],
@@ -105,7 +106,7 @@ def read_evidence(data: bytes, *, source: str) -> Evidence:
     _one_chain(transactions, tip)
     content = dict(_block(text, entry) for text, entry in _field(document, "lists", dict).items())
     missing = tuple(_missing(entry) for entry in _field(document, "missing", list))
-    return Evidence(network, tip, transactions, content, missing, (Source(source, False),))
+    return Evidence(network, tip, transactions, content, missing, (Source(source, False),), _names(document))
 
 
 def _field(document: dict[str, Any], name: str, kind: type) -> Any:
@@ -181,6 +182,8 @@ def _one_chain(transactions: dict[str, Located], tip: Tip) -> None:
             continue
         if blocks.setdefault(place.height, place.block) != place.block:
             raise BadData(f"the evidence names two blocks at height {place.height}")
+        if tip.work is not None and place.below is not None and place.below >= tip.work:
+            raise BadData(f"the evidence has more work below block {place.height} than in all")
         if (place.height, place.position) in positions:
             raise BadData(f"the evidence has two transactions at one place, one of them {tx.txid}")
         positions.add((place.height, place.position))
@@ -196,6 +199,16 @@ def _block(text: str, entry: Any) -> tuple[Cid, bytes]:
     if not cid.matches(block):
         raise BadData(f"the evidence's list {shown} does not hash to its CID")
     return cid, block
+
+
+def _names(document: dict[str, Any]) -> frozenset[bytes] | None:
+    """The names that the file covers; a file that doesn't say is taken to cover what is asked."""
+    if document.get("names") is None:
+        return None
+    try:
+        return frozenset(bytes.fromhex(name) for name in _field(document, "names", list))
+    except (TypeError, ValueError):
+        raise BadData("the evidence's field 'names' holds something else than hex") from None
 
 
 def _missing(entry: Any) -> Missing:

@@ -22,7 +22,8 @@ class Finding:
     """A write of a meter, judged by itself.
 
     `counts` is None where missing data could change it; `reason` says why it doesn't count, or what is missing.
-    `key` signed every input with one sighash or another; `by_owner` tells an owner's revocation.
+    `key` signed every input with one sighash or another; `by_owner` tells an
+    owner's revocation (None: can't be told).
     """
 
     write: NameWrite
@@ -32,7 +33,7 @@ class Finding:
     reason: str | None
     detail: str
     key: bytes | None = None
-    by_owner: bool = False
+    by_owner: bool | None = False
 
     @property
     def certificate(self) -> Certificate | None:
@@ -71,10 +72,10 @@ def _revocation(
     owner = membership.owner_signed(signatures, write.height)
     answers = signatures.answers()
     counts, reason, detail, key = _one_member(write, membership, answers, revoking=True)
-    by_owner = owner is Signing.SIGNED
+    by_owner = {Signing.SIGNED: True, Signing.NOBODY: False}.get(owner) if owner is not None else None
     if by_owner:
         counts, reason, detail = True, None, "signed by the organisation's owner"
-    elif owner is not Signing.NOBODY and counts is False:
+    elif by_owner is None and counts is False:
         counts, reason, detail = None, _doubt(membership, answers), "whether the owner signed can't be told"
     return Finding(write, record, record.org, counts, reason, detail, key, by_owner)
 

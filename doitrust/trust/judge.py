@@ -102,4 +102,4 @@ class Judge:
         """A reason for which nothing at all can be said about a name (N4, L4)."""
         if writes > self.policy.max_writes:
             return "flooded"
-        return self.evidence.lacks("chain", "tip") or self.evidence.lacks("history", name.hex())
+        return self.evidence.lacks("chain", "tip") or self.evidence.gap(name)

@@ -25,7 +25,7 @@ def timeline_of(evidence: Evidence, pin: Pin, signers: Signers) -> Timeline:
         if write.place is not None
     ]  # fmt: skip
     timeline = follow(writes, pin.segments)
-    why = evidence.lacks("history", record_name(pin.name).hex())
+    why = evidence.gap(record_name(pin.name))
     if why is not None:
         return Timeline(timeline.steps, timeline.judged, why, 0)
     return timeline

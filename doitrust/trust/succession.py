@@ -4,7 +4,7 @@ Where missing data leaves open whether a write counts, both worlds are followed.
 is the outcome undetermined.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -42,7 +42,8 @@ class Outcome(NamedTuple):
 class Succession:
     """One or several worlds, and the fate, reason and detail of each finding (in their order).
 
-    `waiting` lists the certificates that count and need more confirmations.
+    `waiting` lists the certificates that count and need more confirmations. `overflowed`: there were once more
+    worlds than are followed, so that nothing can be said any more.
     """
 
     findings: Sequence[Finding]
@@ -51,6 +52,7 @@ class Succession:
     reasons: list[str | None] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
     waiting: list[int] = field(default_factory=list)
+    overflowed: bool = False
 
     @property
     def doubt(self) -> str | None:
@@ -63,7 +65,7 @@ class Succession:
         """What holds in every world; `undetermined` if they differ."""
         states = {world.state for world in self.worlds}
         decided = sorted(world.decides for world in self.worlds if world.decides is not None)
-        if len(states) > 1 or len(self.worlds) > MAX_WORLDS:
+        if len(states) > 1 or self.overflowed:
             return Outcome("undetermined", None, self.doubt)
         state = states.pop()
         if state == "revoked":
@@ -100,17 +102,18 @@ def succeed(findings: Sequence[Finding], policy: Policy, tip_height: int) -> Suc
         reason, detail = finding.reason, finding.detail
         for world in result.worlds:
             if finding.counts is not False:
-                after, fate, why, seen = _take(world, index, findings, policy, tip_height)
-                worlds[after] = None
-                fates.add(fate)
-                reason, detail = (why, seen) if seen else (reason, detail)
+                for after, fate, why, seen in _take(world, index, findings, policy, tip_height):
+                    worlds[after] = None
+                    fates.add(fate)
+                    reason, detail = (why, seen) if seen else (reason, detail)
             if finding.counts is not True:
                 worlds[world] = None
                 fates.add(Fate.REFUSED)
         fate = fates.pop() if len(fates) == 1 else Fate.UNSURE
         if fate is Fate.UNSURE:
             reason = finding.reason or result.doubt
-        result.worlds = list(worlds)[: MAX_WORLDS + 1]
+        result.worlds = list(worlds)[:MAX_WORLDS]
+        result.overflowed = result.overflowed or len(worlds) > MAX_WORLDS
         result.fates.append(fate)
         result.reasons.append(reason)
         result.details.append(detail)
@@ -121,42 +124,58 @@ def succeed(findings: Sequence[Finding], policy: Policy, tip_height: int) -> Suc
     return result
 
 
+_Step = tuple[World, Fate, str | None, str]
+
+
 def _take(
     world: World, index: int, findings: Sequence[Finding], policy: Policy, tip_height: int
-) -> tuple[World, Fate, str | None, str]:
-    """Let a write that counts by itself act on `world`; returns also the reason and what to say of it."""
+) -> Iterator[_Step]:
+    """Let a write that counts by itself act on `world`: where it may lead, its fate, reason and what to say."""
     finding = findings[index]
     certificate = finding.certificate
     if certificate is None:
-        return World("revoked", index, world.standing, index), Fate.STOOD, None, ""
+        yield World("revoked", index, world.standing, index), Fate.STOOD, None, ""
+        return
     if world.revocation is not None:
         last = findings[world.revocation].write.tx.txid
         if certificate.after is None or not last.startswith(certificate.after):
-            return world, Fate.REFUSED, "revoked", f"it does not name the revocation {last} in `after` (C4)"
-    needed = policy.min_confirmations
-    if _replaces(world, certificate, finding, findings):
-        needed *= REPLACEMENT_FACTOR
+            yield world, Fate.REFUSED, "revoked", f"it does not name the revocation {last} in `after` (C4)"
+            return
     confirmations = tip_height - finding.write.height + 1
-    if confirmations < needed:
-        return world, Fate.WAITING, None, f"has {confirmations} of the {needed} confirmations it needs (C6)"
-    return World("certificate", index, index, world.revocation), Fate.STOOD, None, ""
+    for replaces in _replaces(world, certificate, finding, findings):
+        needed = policy.min_confirmations * (REPLACEMENT_FACTOR if replaces else 1)
+        if confirmations < needed:
+            said = f"has {confirmations} of the {needed} confirmations it needs (C6)"
+            yield world, Fate.WAITING, None, said
+        else:
+            yield World("certificate", index, index, world.revocation), Fate.STOOD, None, ""
 
 
-def _replaces(world: World, certificate: Certificate, finding: Finding, findings: Sequence[Finding]) -> bool:
+def _replaces(
+    world: World, certificate: Certificate, finding: Finding, findings: Sequence[Finding]
+) -> tuple[bool, ...]:
     """C6: whether this names another node or client than what stood last, by another signer, without their leave.
 
-    The leave: the revocation it names in `after` was signed by that signer or by the organisation's owner.
+    The leave: the revocation it names in `after` was signed by that signer or by the organisation's owner. Both
+    answers where it can't be told who signed.
     """
     if world.standing is None:
-        return False
+        return (False,)
     standing = findings[world.standing]
     old = standing.certificate
     if old is None or (old.node, old.client) == (certificate.node, certificate.client):
-        return False
-    if finding.key == standing.key:
-        return False
+        return (False,)
+    signers = [_same(finding.key, standing.key)]
     if world.revocation is not None:
         revocation = findings[world.revocation]
-        if revocation.by_owner or (revocation.counts and revocation.key == standing.key):
-            return False
-    return True
+        signers += [revocation.by_owner, _same(revocation.key, standing.key)]
+        if revocation.counts is None:  # it counts in this world, but who it was that signed can't be told
+            signers.append(None)
+    if True in signers:
+        return (False,)
+    return (True, False) if None in signers else (True,)
+
+
+def _same(one: bytes | None, other: bytes | None) -> bool | None:
+    """Whether two signers are one; None if one of them isn't known."""
+    return None if one is None or other is None else one == other

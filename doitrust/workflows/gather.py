@@ -51,10 +51,10 @@ def gather(
     """
     for _ in range(ATTEMPTS - 1):
         attempt = _attempt(chain, contents, policy, meters, organisations, progress)
-        if chain.contains(attempt.tip.hash):
+        if attempt.holds():
             return attempt.evidence()
     attempt = _attempt(chain, contents, policy, meters, organisations, progress)
-    if not chain.contains(attempt.tip.hash):
+    if not attempt.holds():
         attempt.lacks("chain", "tip", "chain_moved")
     return attempt.evidence()
 
@@ -86,6 +86,7 @@ class _Gathering:
     content: dict[Cid, bytes] = field(default_factory=dict)
     missing: dict[tuple[str, str], Missing] = field(default_factory=dict)
     listed: frozenset[bytes] = frozenset()
+    covers: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.tip = self.chain.tip()
@@ -94,7 +95,21 @@ class _Gathering:
         """What was gathered so far."""
         source = Source(self.chain.name, self.chain.own)
         missing = tuple(self.missing[key] for key in sorted(self.missing))
-        return Evidence(self.chain.network, self.tip, self.transactions, self.content, missing, (source,))
+        return Evidence(
+            self.chain.network,
+            self.tip,
+            self.transactions,
+            self.content,
+            missing,
+            (source,),
+            frozenset(self.covers),
+        )
+
+    def holds(self) -> bool:
+        """N4: whether the tip, and every block that something was found in, is in the chain now."""
+        places = (located.place for located in self.transactions.values())
+        blocks = {place.block for place in places if place is not None}
+        return all(self.chain.contains(block) for block in (self.tip.hash, *sorted(blocks)))
 
     def organisations(self, names: Sequence[str]) -> None:
         """The organisations' records, what they spend, and the lists of the pinned timelines."""
@@ -135,6 +150,7 @@ class _Gathering:
     def _name(self, name: bytes, *, mempool: bool = False) -> list[NameWrite]:
         """Fetch what writes `name`, and return its canonical writes within L1."""
         # The mempool first: what is mined between the two calls is then in one of them.
+        self.covers.add(name)
         waiting = self.chain.mempool(name) if mempool else []
         txids = self.chain.history(name, self.policy.max_writes)
         if txids is None:
@@ -149,7 +165,11 @@ class _Gathering:
 
     def _written(self, txid: str, name: bytes) -> Iterable[NameWrite]:
         located = self._transaction(txid)
-        if located is None or not within_limits(located.tx):
+        if located is None:
+            # What the source lists and doesn't hand out could be anything, a revocation too.
+            self.lacks("history", name.hex(), "transaction_missing")
+            return
+        if not within_limits(located.tx):
             return
         height = self.tip.height + 1 if located.place is None else located.place.height
         for vout, output in located.tx.writes:
@@ -185,7 +205,7 @@ class _Gathering:
     def _block(self, cid: Cid) -> bytes | None:
         if cid not in self.content:
             block = self.contents.get(cid)
-            if block is None:
+            if block is None or not cid.matches(block):  # N1
                 return None
             self.content[cid] = block
         return self.content[cid]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from doitrust.chain.scripts import ScriptType, script_type
-from doitrust.errors import BadData, Refused
+from doitrust.errors import BadData, Refused, Unavailable
 from doitrust.orgs.members import Member, MemberList
 from doitrust.orgs.names import RECORD_PREFIX, name_of_record, record_name
 from doitrust.orgs.pins import Pin, Segment, fingerprint, matching_root
@@ -69,8 +69,13 @@ def overview(
     """Look at one organisation; its lists are fetched only along the pin."""
     policy = Policy(() if pin is None else (pin,), max_writes=max_writes)
     evidence = gather(chain, contents, policy, [], organisations=[name])
-    if evidence.lacks("history", record_name(name).hex()):
-        raise Refused(f"{name} has more than {max_writes} writes", hint="raise --max-writes")
+    if evidence.lacks("chain", "tip"):
+        raise Unavailable("the chain kept changing while it was read", hint="try again")
+    if evidence.gap(record_name(name)) == "flooded":
+        raise Refused(
+            f"{name} has more than {max_writes} writes",
+            hint="somebody floods it; doitrust verify --max-writes N reads more",
+        )
     judge = Judge(evidence, policy)
     organisation = None if pin is None else judge.organisations[name]
     judged = () if organisation is None else organisation.timeline.judged
