@@ -7,7 +7,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from doitrust.adapters.files import read_bounded, write_atomic
+from doitrust.adapters.files import exists, read_bounded, write_atomic
 from doitrust.chain.networks import network_named
 from doitrust.errors import BadData, Usage
 from doitrust.text import visible
@@ -59,7 +59,7 @@ KEYS: Mapping[str, Callable[[str], Any]] = {
 
 def read_config(path: Path) -> dict[str, Any]:
     """Return the settings as {dotted key: value}; no file is no settings. Raises `BadData` for a bad one."""
-    if not path.exists():
+    if not exists(path):
         return {}
     settings: dict[str, Any] = {}
     _flatten(_document(path).unwrap(), "", settings)
@@ -79,7 +79,7 @@ def write_setting(path: Path, key: str, text: str) -> Any:
     if key not in KEYS:
         raise Usage(f"there is no setting {visible(key)!r}", hint=_known())
     value = KEYS[key](text)
-    document = _document(path) if path.exists() else tomlkit.document()
+    document = _document(path) if exists(path) else tomlkit.document()
     table: Any = document
     *tables, last = key.split(".")
     for part in tables:

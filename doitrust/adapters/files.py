@@ -1,11 +1,20 @@
 """Files on the user's disk: bounded reading, atomic writing, errors as one line."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
 
 from doitrust.errors import Unavailable
 from doitrust.text import visible
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something at `path`; raises `Unavailable` where that can't even be asked."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise Unavailable(f"can't look at {visible(str(path), 200)}: {error.strerror or error}") from None
 
 
 def read_bounded(path: Path, most: int, what: str) -> bytes:
@@ -22,8 +31,14 @@ def read_bounded(path: Path, most: int, what: str) -> bytes:
 
 
 def write_atomic(path: Path, data: bytes, what: str, *, mode: int = 0o644) -> None:
-    """Replace `path` by `data`, wholly or not at all; raises `Unavailable` and leaves what was there."""
+    """Replace the file `path` by `data`, wholly or not at all; raises `Unavailable` and leaves what was there.
+
+    A link is followed; what is no file (a device, a socket, a folder) is not replaced.
+    """
     try:
+        path = path.resolve() if path.is_symlink() else path
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "it is no ordinary file")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from doitrust.adapters.files import exists
 from doitrust.chain.networks import Network
 from doitrust.errors import BadData, Unavailable
 from doitrust.orgs.pins import Pin, Segment
@@ -31,7 +32,7 @@ class PinStore:
 
     def all(self) -> tuple[Pin, ...]:
         """The pins in order of acceptance."""
-        if not self._path.exists():
+        if not exists(self._path):
             return ()
         query = "SELECT name, segments FROM pins WHERE network = ? ORDER BY rank"
         with self._open() as database:
@@ -56,7 +57,7 @@ class PinStore:
 
     def reject(self, name: str) -> bool:
         """Forget an organisation's pin; False if there was none."""
-        if not self._path.exists():
+        if not exists(self._path):
             return False
         with self._open() as database:
             query = "DELETE FROM pins WHERE network = ? AND name = ?"

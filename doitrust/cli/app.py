@@ -17,6 +17,7 @@ from doitrust.chain.networks import DEVNET, Network, network_named
 from doitrust.cli.options import Settings
 from doitrust.errors import Unavailable, Usage, UserRefused
 from doitrust.ports import ChainView, ContentStore, Progress
+from doitrust.text import visible
 from doitrust.trust.policy import MAX_WRITES, MIN_CONFIRMATIONS, Policy
 
 if TYPE_CHECKING:
@@ -37,13 +38,13 @@ class App:
     def home(self) -> Path:
         """Where state is kept; made when something is first written."""
         if self.settings.home:
-            return Path(self.settings.home).expanduser()
+            return _path(self.settings.home)
         return Path(platformdirs.user_data_dir("doitrust", appauthor=False))
 
     @cached_property
     def config_file(self) -> Path:
         """The configuration file."""
-        return Path(self.settings.config).expanduser() if self.settings.config else self.home / "config.toml"
+        return _path(self.settings.config) if self.settings.config else self.home / "config.toml"
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -66,7 +67,7 @@ class App:
         from doitrust.adapters.devnet import Devnet
 
         folder = self.settings.devnet
-        return Devnet(Path(folder).expanduser() if folder else self.home / "devnet")
+        return Devnet(_path(folder) if folder else self.home / "devnet")
 
     @cached_property
     def chain(self) -> ChainView:
@@ -152,6 +153,15 @@ class App:
                 shown[0].update(shown[0].task_ids[0], completed=done, total=of)
 
             yield tell
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise Unavailable(
+            f"there is no such user: {visible(text)}", hint="write the folder's whole path"
+        ) from None
 
 
 def _console(*, stderr: bool) -> "Console":

@@ -20,7 +20,7 @@ from doitrust.cli.options import Settings, command
 from doitrust.cli.tree import Asked, headline, render_verdict
 from doitrust.cli.views import verdict_view
 from doitrust.cli.words import STATUS
-from doitrust.errors import BadData
+from doitrust.errors import BadData, Unavailable
 from doitrust.meters.number import record_name
 from doitrust.meters.record import Certificate, read_record
 from doitrust.text import visible
@@ -114,12 +114,22 @@ def demo(app: App) -> None:
 
 
 @contextmanager
+def _throw_away() -> Iterator[str]:
+    """A folder that is gone afterwards."""
+    try:
+        folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    except OSError as error:
+        raise Unavailable(
+            f"can't make a folder to play in: {error.strerror}", hint="is TMPDIR right?"
+        ) from None
+    with folder as name:
+        yield name
+
+
+@contextmanager
 def _loaded(app: App, name: str) -> Iterator[App]:
     """A world of its own with a recorded chain: a home and a devnet that are gone afterwards."""
-    with (
-        as_file(files("doitrust") / "data" / name) as path,
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-    ):
+    with as_file(files("doitrust") / "data" / name) as path, _throw_away() as folder:
         world = App(Settings(network="devnet", home=folder, verbose=app.settings.verbose))
         recorded = load(Path(path))
         accept_recorded(world, recorded, loaded=world.devnet.import_chain(recorded))
@@ -164,6 +174,9 @@ def _render(console: Console, played: list[Played], seconds: float) -> None:
     loaded = ""
     for number, one in enumerate(played, 1):
         if one.scene.chain != loaded:
+            if loaded:
+                console.print()
+                _command(console, "doitrust devnet reset")
             loaded = one.scene.chain
             _command(console, f"doitrust devnet import {loaded}")
         console.print(Text(f"\n{number}. {one.scene.title}", "bold"))

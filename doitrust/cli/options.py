@@ -96,8 +96,10 @@ class Group(click.Group):
         self.params.extend(global_options())
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show the commands; the global options are on the first page."""
-        self.format_commands(ctx, formatter)
+        """Show the commands, each with its whole sentence; the global options are on the first page."""
+        rows = [(name, (self.get_command(ctx, name) or self).help or "") for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 Group.group_class = Group

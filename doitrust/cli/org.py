@@ -43,12 +43,16 @@ def _view(app: App, name: str, root: str | None) -> tuple[Overview, bool]:
     """Look at an organisation along the user's pin, or along `root` where one is given."""
     name = organisation_name(name)
     pin = app.pins.get(name)
-    accepted = pin is not None
-    if root is not None:
-        pin = Pin(name, (Segment(_txid(root)),))
+    if root is not None and (pin is None or pin.segments != (Segment(_txid(root)),)):
+        # Another look than the user's own: what it shows is accepted by nobody.
+        pin, accepted = Pin(name, (Segment(_txid(root)),)), False
+    else:
+        accepted = pin is not None
     seen = organisations.overview(app.chain, app.contents, name, pin, MAX_WRITES)
     if not seen.candidates:
         raise Refused(f"there is no organisation {name} on {app.network.name}", hint="doitrust org list")
+    if root is not None and not (seen.organisation and seen.organisation.timeline.steps):
+        raise Refused(f"{root} is no write of {name}", hint=f"doitrust org history {shlex.quote(name)}")
     return seen, accepted
 
 
@@ -241,6 +245,8 @@ def accept(context: click.Context, /, **given: Any) -> None:
     name: str = given["name"]
     segments: list[Segment]
     if name.startswith("doitrust:"):
+        if context.meta["order"]:
+            raise Usage("a link names its root itself", hint="leave out --root, --until and --fingerprint")
         name, segments = _from_link(app, name)
     else:
         name = organisation_name(name)

@@ -16,7 +16,7 @@ _FINGERPRINT = re.compile(r"[a-z2-7]{16}")
 
 def check_txid(text: str) -> str:
     """Return `text` lower-cased if it is a txid (64 hex digits); raises `BadData` otherwise."""
-    txid = text.strip().lower()
+    txid = text.strip().lower() if isinstance(text, str) else ""
     if not _TXID.fullmatch(txid):
         raise BadData("a txid has 64 hex digits")
     return txid

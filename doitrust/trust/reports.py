@@ -68,7 +68,8 @@ class OrganisationReport:
     """One accepted organisation's own judgement of the meter (rule C4), and where it comes from.
 
     `state`: certificate, revoked, undetermined, unconfirmed or none. `list_cid` is the list in force at the deciding
-    write. `doubt` is the reason why its timeline can't be told, if it can't. `ignored` counts the writes of the organisation's name that are foreign (O4).
+    write. `doubt` is the reason why its timeline can't be told, if it can't. `ignored` counts the foreign writes of
+    the organisation's name (O4).
     """
 
     name: str

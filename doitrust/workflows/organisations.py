@@ -143,6 +143,8 @@ def make_pin(
                 hint="wait for more blocks, then accept it",
             )
     timeline = Judge(evidence, Policy((pin,))).organisations[name].timeline
+    if timeline.doubt is not None:
+        raise Refused("these segments do not follow each other in this chain, or can't be checked whole")
     kept = {step.write.txid for step in timeline.steps}
     for segment in segments:
         for txid in (segment.root, segment.until):

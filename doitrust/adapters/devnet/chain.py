@@ -259,13 +259,14 @@ class Devnet:
                     hint="to give it up: doitrust devnet reset; or use another folder with --devnet",
                     code="other_chain",
                 )
-            self._put_contents(recorded)
             if digest is not None:
+                self._put_contents(recorded)
                 return False
             for height, raw in enumerate(recorded.blocks[1:], 1):
                 _append_recorded(session, raw, height)
                 if progress is not None:
                     progress(height, len(recorded.blocks) - 1)
+            self._put_contents(recorded)  # before the chain is there for others, after it has proved good
             session.chain.keep("digest", recorded.digest)
             session.chain.keep("source", recorded.source)
         return True
