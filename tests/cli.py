@@ -90,11 +90,12 @@ def spawn(
     *arguments: object,
     env: Environment | None = None,
     before: Callable[[], object] | None = None,
+    stdin: Stream = DEVNULL,
     stdout: Stream = PIPE,
     stderr: Stream = PIPE,
 ) -> Ran:
-    """Run a process of its own, without a terminal; `before` is called in it first."""
-    process = start(*arguments, env=env, before=before, stdout=stdout, stderr=stderr)
+    """Run a process of its own; `before` is called in it first."""
+    process = start(*arguments, env=env, before=before, stdin=stdin, stdout=stdout, stderr=stderr)
     try:
         out, err = process.communicate(timeout=60)
     finally:

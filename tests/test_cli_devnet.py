@@ -53,6 +53,14 @@ def test_importing_the_same_file_again_undoes_neither_blocks_nor_pins() -> None:
     assert status()["blocks"] == 549
 
 
+def test_importing_again_accepts_nothing_that_was_rejected() -> None:
+    load(1)
+    for name in (PASSAU, MUELLER):
+        run("org", "reject", name)
+    assert run("devnet", "import", recorded_file(1), "--json").value["accepted"] == []
+    assert accepted() == []
+
+
 def test_the_same_chain_under_another_name_is_the_same(tmp_path: Path) -> None:
     load(1)
     copy = tmp_path / "copy.json"

@@ -149,7 +149,9 @@ DUPLICATES = {
 
 @pytest.mark.parametrize("case", DUPLICATES)
 def test_a_key_twice_in_one_object_is_refused_at_any_level(case: str) -> None:
-    key = {"empty": "", "escaped in two ways": "/", "in the value of one that comes again": "b"}.get(case, "a")
+    key = {"empty": "", "escaped in two ways": "/", "in the value of one that comes again": "b"}.get(
+        case, "a"
+    )
     assert f"{key!r} twice" in refused(DUPLICATES[case])
 
 

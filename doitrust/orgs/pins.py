@@ -14,7 +14,7 @@ _TXID = re.compile(r"[0-9a-f]{64}")
 _FINGERPRINT = re.compile(r"[a-z2-7]{16}")
 
 
-def check_txid(text: str) -> str:
+def check_txid(text: object) -> str:
     """Return `text` lower-cased if it is a txid (64 hex digits); raises `BadData` otherwise."""
     txid = text.strip().lower() if isinstance(text, str) else ""
     if not _TXID.fullmatch(txid):
