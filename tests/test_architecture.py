@@ -22,7 +22,7 @@ OUTER = PURE | {"ports"}
 ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "text": frozenset({"errors"}),
-    "strictjson": frozenset({"errors"}),
+    "strictjson": frozenset({"errors", "text"}),
     "content": frozenset({"errors"}),
     "chain": BASE,
     "orgs": BASE | {"chain", "content"},

@@ -119,8 +119,13 @@ class App:
         """Print a result: as one JSON value, or for people."""
         if self.settings.json:
             sys.stdout.write(json.dumps(value, indent=2) + "\n")
-        else:
+        elif self.console.is_terminal:
             render(self.console)
+        else:
+            with self.console.capture() as captured:
+                render(self.console)
+            # Tables pad their lines; nobody wants that in a file.
+            sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
 
     def ask(self, question: str) -> None:
         """Ask a yes-or-no question; returns on yes. `--yes` answers it; without a terminal it is an error."""

@@ -38,7 +38,8 @@ def set_(app: App, key: str, value: str) -> None:
 
 def _render(console: Console, value: dict[str, Any]) -> None:
     console.print(
-        Text(f"configuration {visible(value['file'])}\nhome          {visible(value['home'])}", "dim")
+        Text(f"configuration {visible(value['file'])}\nhome          {visible(value['home'])}", "dim"),
+        soft_wrap=True,
     )
     for key, kept in value["settings"].items():
         console.print(Text(f"{key} = {visible(json.dumps(kept, ensure_ascii=False))}"))

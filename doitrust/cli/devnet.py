@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from doitrust.adapters.devnet import Recorded, load
+from doitrust.adapters.files import exists
 from doitrust.adapters.pins import PinStore
 from doitrust.chain.networks import DEVNET
 from doitrust.cli.app import App, pass_app
@@ -44,11 +45,12 @@ def import_(app: App, file: str) -> None:
 def accept_recorded(app: App, recorded: Recorded, *, loaded: bool) -> list[str]:
     """Accept the organisations that the file marks so, in its order; returns their names.
 
-    A chain that was there already changes nothing, except in a home that has accepted nothing on it yet.
+    A chain that was there already changes nothing, except in a home that never accepted anything.
     """
-    pins = PinStore(app.home / "state.db", DEVNET)
-    if not loaded and pins.all():
+    state = app.home / "state.db"
+    if not loaded and exists(state):
         return []
+    pins = PinStore(state, DEVNET)
     found = [Pin(o.name, (Segment(o.root),)) for o in recorded.organizations if o.accepted]
     for pin in found:
         pins.reject(pin.name)  # one of another chain would keep its rank

@@ -9,9 +9,9 @@ from rich.text import Text
 from doitrust.cli.app import App, pass_app
 from doitrust.cli.options import group
 from doitrust.cli.tree import render_summary
+from doitrust.cli.verify import meter_asked
 from doitrust.cli.views import verdict_view
 from doitrust.cli.words import STATUS
-from doitrust.meters.link import read_meter
 from doitrust.meters.number import RECORD_PREFIX, number_of_record
 from doitrust.text import visible
 from doitrust.trust.reports import Fate
@@ -29,7 +29,7 @@ def meter() -> None:
 @pass_app
 def show(app: App, number: str) -> None:
     """Show a meter's records."""
-    (verdict,) = verify(app.chain, app.contents, app.policy(), [read_meter(number).meter]).verdicts
+    (verdict,) = verify(app.chain, app.contents, app.policy(), [meter_asked(app, number).meter]).verdicts
     whole = verdict_view(verdict)
     value = {
         key: whole[key] for key in ("meter", "status", "reason", "organization", "writes", "network", "tip")

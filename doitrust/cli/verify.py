@@ -51,8 +51,7 @@ def exit_status(verdicts: list[Verdict]) -> int:
 @pass_app
 def verify(app: App, meters: tuple[str, ...], **given: Any) -> int:
     """Gather, judge, render; the exit status says the verdict."""
-    links = [read_meter(text) for text in meters]
-    _same_network(app, links)
+    links = [meter_asked(app, text) for text in meters]
     result = _verify(app, [link.meter for link in links], given)
     if given["save_evidence"] is not None:
         write_atomic(Path(given["save_evidence"]), write_evidence(result.evidence), "the evidence")
@@ -84,14 +83,18 @@ def _verify(app: App, numbers: list[str], given: dict[str, Any]) -> Verification
     return judge_all(found, policy, numbers)
 
 
-def _same_network(app: App, links: list[MeterLink]) -> None:
-    """A link may not move a question to another chain: a forged sticker would choose one of its maker's."""
-    for link in links:
-        if link.network is not None and link.network != app.network.name:
-            raise Usage(
-                f"the link is for {visible(link.network, 20)}, you asked about {app.network.name}",
-                hint=f"if that is meant: --network {visible(link.network, 20)}",
-            )
+def meter_asked(app: App, text: str) -> MeterLink:
+    """Read a meter number, or a link to one of this network.
+
+    A link may not move a question to another chain: a forged sticker would choose one of its maker's.
+    """
+    link = read_meter(text)
+    if link.network is not None and link.network != app.network.name:
+        raise Usage(
+            f"the link is for {visible(link.network, 20)}, you asked about {app.network.name}",
+            hint=f"if that is meant: --network {visible(link.network, 20)}",
+        )
+    return link
 
 
 def _render(console: Console, result: Verification, links: list[MeterLink], asked: Asked) -> None:
