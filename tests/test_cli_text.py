@@ -407,14 +407,3 @@ def test_a_terminal_gets_escapes_of_ours_only() -> None:
     ours = re.sub(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[1A|\x1b\[2K|\r", "", shown)
     assert harmless(ours), ascii(ours)
     assert not re.search(r"\x1b\[31mred", shown)
-
-
-@pytest.mark.parametrize("columns", [40, 60])
-def test_a_narrow_terminal_is_kept_to(columns: int) -> None:
-    load(1)
-    shown = at_a_terminal("verify", meter(1), meter(4), columns=columns, env={"NO_COLOR": "1"})
-    after_progress = re.sub(r"[^\n]*\x1b\[2K", "", shown.replace("\r", ""))
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", after_progress).splitlines()
-    assert max(map(len, lines)) <= columns
-    for number in (meter(1), meter(4)):
-        assert sum(number in line for line in lines) == 2, "at its verdict, and whole in the summary"

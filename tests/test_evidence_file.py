@@ -167,7 +167,18 @@ def test_the_same_evidence_gives_the_same_bytes() -> None:
 def test_the_file_is_what_formats_md_says() -> None:
     document = json.loads(write_evidence(small()))
     assert set(document) == {
-        *("format", "network", "tip", "transactions", "lists", "missing", "sources", "headers", "proofs"),
+        *(
+            "format",
+            "network",
+            "tip",
+            "transactions",
+            "lists",
+            "names",
+            "missing",
+            "sources",
+            "headers",
+            "proofs",
+        ),
     }
     assert (document["format"], document["network"]) == ("doitrust-evidence/1", "regtest")
     assert (document["headers"], document["proofs"]) == ([], {})

@@ -972,15 +972,6 @@ def test_verdicts_of_two_organisations_the_first_that_holds(
         assert verdict.decided_by.name == ("A" if STATES.index(one) <= STATES.index(two) else "B")
 
 
-def test_verdicts_an_open_question_that_can_t_change_it_leaves_it(made: MadeChain) -> None:
-    """Whether B's certificate waits or is none: the meter is unconfirmed either way."""
-    made.found("E4", org="Other")
-    made.lose(made.publish(["E4", "somebody"], org="Other"))
-    made.certify("E1")
-    made.certify("E4", org="Other")
-    assert said(made.judge()) == UNCONFIRMED
-
-
 # ---- the order of reasons
 
 

@@ -240,12 +240,12 @@ trees = st.recursive(
         st.booleans(),
         st.integers(-(2**70), 2**70),
         st.floats(allow_nan=False, allow_infinity=False),
-        st.text(st.characters(exclude_categories=["Cs"])),
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)
     ),
-    max_leaves=12,
+    max_leaves=8,
 )
 
 

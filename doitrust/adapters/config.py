@@ -66,6 +66,8 @@ def read_config(path: Path) -> dict[str, Any]:
     for key, value in settings.items():
         if key not in KEYS:
             raise BadData(f"{visible(str(path))} has the unknown key {visible(key)!r}", hint=_known())
+        if isinstance(value, list) and key != "ipfs.gateways":
+            raise BadData(f"{visible(str(path))}: {key} is one value, no list")
         try:
             as_text = ",".join(value) if isinstance(value, list) else str(value)
             settings[key] = KEYS[key](as_text)

@@ -76,12 +76,14 @@ class Membership:
         present = self._listed(key, height)
         if present is Standing.NOT_A_MEMBER:
             return present
+        doubtful = self.timeline.doubt is not None
+        voided = self._withdrawn(key, height, len(self.lists), doubtful=doubtful, voiding=True)
+        if voided is Standing.REVOKED:
+            return voided  # whatever the lists before say
         until = bisect_right(self._heights, height)
         withdrawn = self._withdrawn(key, height, until, doubtful=self._unsure_at(height))
         if withdrawn is not Standing.MEMBER:
             return withdrawn
-        doubtful = self.timeline.doubt is not None
-        voided = self._withdrawn(key, height, len(self.lists), doubtful=doubtful, voiding=True)
         return voided if voided is not Standing.MEMBER else present
 
     def _unsure_at(self, height: int) -> bool:

@@ -23,6 +23,7 @@ FORMAT = "doitrust-evidence/1"
 #: No verdict needs more; a larger file is refused before it is read.
 MAX_BYTES = 256 * 1024 * 1024
 _HASH = re.compile(r"[0-9a-f]{64}")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _MAX_HEIGHT = 2**31 - 1
 _MAX_TIME = 2**32 - 1
 #: Kinds and reason codes of `missing`, as `gather` writes them.
@@ -137,6 +138,8 @@ def _time(fields: dict[str, Any], what: str) -> int | None:
     value = fields.get("time")
     if value is None:
         return None
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise BadData(f"the evidence's {what} has no valid time")
     try:
         seconds = int(datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
     except (TypeError, ValueError):
@@ -176,10 +179,13 @@ def _transaction(txid: str, entry: Any) -> Located:
 def _one_chain(transactions: dict[str, Located], tip: Tip) -> None:
     """One block a height, one transaction a position, and the tip on top: otherwise it is no chain."""
     blocks = {tip.height: tip.hash}
+    heights = {tip.hash: tip.height}
     positions: set[tuple[int, int]] = set()
     for tx, place in transactions.values():
         if place is None:
             continue
+        if heights.setdefault(place.block, place.height) != place.height:
+            raise BadData(f"the evidence has one block at two heights, {place.block}")
         if blocks.setdefault(place.height, place.block) != place.block:
             raise BadData(f"the evidence names two blocks at height {place.height}")
         if tip.work is not None and place.below is not None and place.below >= tip.work:

@@ -61,7 +61,7 @@ class Judge:
         """Return the verdict about one meter (a normalised meter number)."""
         name = record_name(meter)
         found = self.evidence.writes(name)
-        flaw = self._flaw(name, len(found))
+        flaw = self._flaw(name, sum(write.place is not None for write in found))
         if flaw is not None:
             return conclude(self.evidence, self.policy, meter, Ruling((), (), False, 0), flaw)
         findings = [examine(w, self.organisations, self.signatures, self.evidence.network) for w in found]
