@@ -154,7 +154,6 @@ NOT_CIDS = {
     "sha2-512": in_base32("01701340" + HEX * 2),
     "identity": in_base32("01550005" + "68656c6c6f"),
     "blake2b-256": in_base32("0170a0e40220" + HEX),
-    "base64": "m" + base64.b64encode(bytes.fromhex("01701220" + HEX)).decode().rstrip("="),
     "base10": "9" + str(int("01701220" + HEX, 16)),
     "a path": "/ipfs/" + KUBO["base32"],
     "digits of another script": KUBO["base32"].replace("7", "\u0667"),

@@ -7,7 +7,15 @@ of it in `name_history`; the difference is *foreign* by rule.
 
 from typing import NamedTuple
 
-from doitrust.chain.scripts import MAX_PUSH, OP_1, push, read_op
+from doitrust.chain.scripts import (
+    MAX_PUSH,
+    OP_1,
+    OP_PUSHDATA1,
+    OP_PUSHDATA2,
+    OP_PUSHDATA4,
+    push,
+    read_op,
+)
 from doitrust.errors import BadData
 
 OP_NAME_NEW = OP_1
@@ -85,7 +93,8 @@ _ARGS = {OP_NAME_NEW: 1, OP_NAME_FIRSTUPDATE: 3, OP_NAME_UPDATE: 2, OP_NAME_DOI:
 def read_as_node(script: bytes) -> NodeName | None:
     """Read `script` as CNameScript does (src/script/names.cpp), its laxness and its quirk included.
 
-    The quirk: where nothing follows the run of drops, the last drop itself is taken for the address.
+    The quirk: it steps over what follows the run of drops and goes one byte back. So a leading push shows only its
+    last byte, and where nothing follows, the last drop itself is taken for the address.
     """
     if not script or script[0] not in _ARGS:
         return None
@@ -107,4 +116,13 @@ def read_as_node(script: bytes) -> NodeName | None:
         start += 1
     if len(args) != _ARGS[script[0]]:
         return None
-    return NodeName(script[0], tuple(args), script[start:])
+    return NodeName(script[0], tuple(args), script[_after_op(script, start) - 1 :])
+
+
+def _after_op(script: bytes, start: int) -> int:
+    """Where CScript::GetOp leaves off: behind the step at `start`, or behind its header if it is cut."""
+    try:
+        return read_op(script, start).end
+    except BadData:
+        width = {OP_PUSHDATA1: 1, OP_PUSHDATA2: 2, OP_PUSHDATA4: 4}.get(script[start], 0)
+        return start + 1 + (width if start + 1 + width <= len(script) else 0)

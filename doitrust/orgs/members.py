@@ -115,8 +115,9 @@ def _read_text(data: bytes) -> MemberList:
     problems: list[str] = []
     count = 0
     # Only \n ends a line: any other separator could hide a key in what one reader takes for a comment.
-    for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.removesuffix("\r")
+    lines = text.split("\n")
+    for number, raw in enumerate(lines, 1):
+        line = raw.removesuffix("\r") if number < len(lines) else raw
         if not line or line.startswith("#"):
             continue
         if not _KEY.fullmatch(line):
