@@ -15,7 +15,7 @@ IN_CI = os.environ.get("DOITRUST_CI") == "1"
 ALLOWED_SKIP = "cannot be had here:"
 
 settings.register_profile("default", deadline=None, max_examples=50)
-settings.register_profile("ci", deadline=None, max_examples=500, derandomize=True, print_blob=True)
+settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True, print_blob=True)
 settings.load_profile("ci" if IN_CI else "default")
 
 _numbers = count()
