@@ -7,8 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli import MUELLER, PASSAU, accepted, failure, files_below, home, load, meter, run, start, verdict
+from cli import (
+    MUELLER,
+    PASSAU,
+    accepted,
+    environment,
+    failure,
+    files_below,
+    home,
+    load,
+    meter,
+    run,
+    start,
+    verdict,
+)
 from devnet_world import recorded_file, recorded_json
+from terminal import Terminal
+
+from doitrust.adapters.pins import PinStore
+from doitrust.chain.networks import DEVNET
+from doitrust.errors import Unavailable
+from doitrust.orgs.pins import Pin, Segment
 
 
 def status() -> dict[str, Any]:
@@ -235,3 +254,39 @@ def test_a_damaged_list_is_as_missing() -> None:
         path.write_bytes(path.read_bytes()[:-1] + b" ")
     told = verdict(meter(2))
     assert (told["status"], told["reason"]) == ("undetermined", "list_missing")
+
+
+def test_a_reorganisation_says_what_happened() -> None:
+    load(1)
+    text = run("devnet", "reorg", 3).out
+    waiting = status()["mempool"]
+    assert "The last 3 blocks are replaced by 4 empty ones" in text
+    assert "waits" in text
+    assert waiting > 0
+    assert f"{waiting} in the mempool" in " ".join(text.split())
+    assert "block 544" in text
+    text = run("devnet", "reorg", 1, "--drop").out
+    assert "The last block is replaced by 2 empty ones" in text
+    assert "forgotten" in text
+
+
+def test_mining_many_blocks_shows_how_far_it_is() -> None:
+    with Terminal("devnet", "mine", 1200, env=environment()) as screen:
+        screen.expect(r"Mining")
+        assert screen.leave() == 0
+    assert "The chain is at block 1200 now." in screen.shown
+    assert len(run("devnet", "mine", 501, "--json").value["blocks"]) == 501
+    assert status()["blocks"] == 1701
+
+
+def test_pins_of_a_recorded_chain_replace_older_ones_whole_and_lose_their_rank() -> None:
+    load(1)
+    pins = PinStore(home() / "state.db", DEVNET)
+    first, second = pins.all()
+    pins.accept(second, first, anew=True)
+    assert pins.all() == (second, first)
+    broken = Pin("Nobody", (Segment("0" * 64),))
+    object.__setattr__(broken, "name", None)  # the database refuses it
+    with pytest.raises(Unavailable):
+        pins.accept(first, broken, anew=True)
+    assert pins.all() == (second, first)

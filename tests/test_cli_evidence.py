@@ -1,17 +1,20 @@
 """Evidence files at the command line: saved, judged alone, damaged, hostile."""
 
 import json
+import os
 import random
 import shutil
 import socket
+import stat
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli import BILLIG, BILLIG_ROOT, failure, files_below, home, load, meter, run, verdict
+from cli import BILLIG, BILLIG_ROOT, failure, files_below, home, load, meter, run, spawn, verdict
 
+from doitrust.adapters.files import write_atomic
 from doitrust.chain.tx import Transaction
 from doitrust.cli import verify as verify_command
 
@@ -52,6 +55,38 @@ def test_a_saved_file_is_what_formats_md_says(file: Path) -> None:
     for txid, entry in document["transactions"].items():
         assert Transaction.parse(bytes.fromhex(entry["hex"])).txid == txid
         assert entry.keys() >= {"block", "height", "position"}
+
+
+def test_what_was_saved_is_confirmed_beside_the_answer(tmp_path: Path) -> None:
+    load(1)
+    path = tmp_path / "evidence.json"
+    for form in ([], ["--json"]):
+        ran = run("verify", CERTIFIED, "--save-evidence", path, *form)
+        assert ran.out == run("verify", CERTIFIED, *form).out
+        assert ran.err == f"The evidence about 1 meter is in {path} ({path.stat().st_size:,} bytes).\n"
+    failed = run("verify", CERTIFIED, "--save-evidence", tmp_path)
+    assert "The evidence about" not in failed.err
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664), (0o027, 0o640)])
+def test_the_umask_says_who_may_read_what_is_saved(tmp_path: Path, umask: int, mode: int) -> None:
+    load(1)
+    path = tmp_path / "evidence.json"
+    for _ in range(2):
+        ran = spawn("verify", CERTIFIED, "--save-evidence", path, before=lambda: os.umask(umask))
+        assert ran.status == 0, ran.err
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert [each.name for each in tmp_path.iterdir()] == ["evidence.json"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o000, 0o277])
+def test_a_mode_that_is_asked_for_holds_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_atomic(tmp_path / "key", b"secret", "the key", mode=0o600)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
 
 
 def test_the_same_question_saves_the_same_bytes(file: Path) -> None:

@@ -13,6 +13,7 @@ from cli import (
     MUELLER,
     STATUS_OF,
     accepted,
+    environment,
     failure,
     home,
     load,
@@ -22,6 +23,7 @@ from cli import (
     told,
 )
 from devnet_world import recorded_file, recorded_json
+from terminal import Terminal
 
 TRUSTED, UNTRUSTED, REVOKED, UNCONFIRMED, UNKNOWN = (meter(number) for number in (1, 4, 17, 23, 24))
 
@@ -129,6 +131,22 @@ def test_a_yes_does_it(line: list[str], answer: dict[str, object]) -> None:
     load(1)
     assert run(*line, **answer).status == 0  # type: ignore[arg-type]
     assert run("devnet", "status", "--json").value["blocks"] == 0 or BILLIG in accepted()
+
+
+@pytest.mark.parametrize("key", [b"\x03", b"\x04"], ids=["Ctrl-C", "Ctrl-D"])
+@pytest.mark.parametrize("line", QUESTIONS)
+def test_leaving_a_question_is_a_no_in_one_line(line: list[str], key: bytes) -> None:
+    load(1)
+    with Terminal(*line, env=environment()) as screen:
+        screen.expect(r"\[y/N\]: ")
+        time.sleep(1)  # readline loses a signal that comes after its prompt and before it listens
+        screen.press(key)
+        assert screen.leave() == 5
+    *_, asked, error = screen.shown.splitlines()
+    assert asked.removesuffix("^C").endswith("[y/N]: ")
+    assert error == "Error: you said no; nothing was changed"
+    assert run("devnet", "status", "--json").value["blocks"] == 543
+    assert BILLIG not in accepted()
 
 
 def test_a_no_in_json_is_an_error_of_its_own() -> None:

@@ -7,8 +7,10 @@ from shutil import which
 
 import click
 import pytest
-from cli import NOUNS, commands, environment, run, spawn
+from cli import NOUNS, commands, environment, run
 from devnet_world import ROOT
+
+from doitrust.cli.options import Argument
 
 #: The nouns of the first stage.
 STAGE = ("verify", "org", "meter", "demo", "devnet", "config", "completion")
@@ -79,6 +81,26 @@ def test_a_nouns_page_names_its_commands_in_whole_sentences(noun: str) -> None:
     assert "..." not in shown.split("\n", 1)[1].replace("METER...", ""), shown
 
 
+@pytest.mark.parametrize("noun", STAGE)
+def test_arguments_are_explained_apart_from_options(noun: str) -> None:
+    for line, command in commands(noun):
+        shown = run(*line.split(), "--help").out
+        for argument in command.params:
+            if isinstance(argument, Argument):
+                described = shown.split("\nArguments:\n")[1].split("\nOptions:\n")[0]
+                row = f"  {argument.make_metavar(click.Context(command))}  {argument.sentence}"
+                assert " ".join(row.split()) in " ".join(described.split())
+            elif isinstance(argument, click.Argument):
+                assert "\nArguments:\n" not in shown
+
+
+def test_accept_explains_links_and_segments() -> None:
+    shown = " ".join(run("org", "accept", "--help").out.split())
+    for part in ("doitrust:org/NAME", "--root A --until B --root C", "another way", "fingerprint"):
+        assert part in shown
+    assert "doitrust:org/NAME" not in run("org", "--help").out
+
+
 @pytest.mark.parametrize("noun", NOUNS)
 def test_help_for_80_columns_keeps_to_them(noun: str) -> None:
     for line, _ in commands(noun):
@@ -132,15 +154,15 @@ def complete(*words: str) -> list[str]:
         "COMP_WORDS": " ".join(line),
         "COMP_CWORD": str(len(line) - 1),
     }
-    shown = spawn(env=env)
-    assert shown.err == ""
+    shown = run(env=env)
+    assert (shown.status, shown.err) == (0, "")
     return [offered.split(",", 1)[1] for offered in shown.out.splitlines() if offered]
 
 
 def test_nouns_and_their_commands_are_completed() -> None:
     assert complete("d") == ["demo", "devnet"]
     assert complete("devnet", "re") == ["reorg", "reset"]
-    assert complete("org", "accept") == ["accept", "accepted"]
+    assert {"accept", "accepted"} <= set(complete("org", "accept"))
 
 
 def test_options_and_choices_are_completed() -> None:
@@ -150,6 +172,27 @@ def test_options_and_choices_are_completed() -> None:
     assert complete("completion", "z") == ["zsh"]
     assert complete("devnet", "automine", "o") == ["on", "off"]
     assert "--json" in complete("org", "list", "--j")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (["verify", "--evidence", ""], "file"),
+        (["verify", "--save-evidence", ""], "file"),
+        (["devnet", "import", ""], "file"),
+        (["--config", ""], "file"),
+        (["org", "list", "--home", ""], "dir"),
+        (["--devnet", ""], "dir"),
+    ],
+)
+def test_file_names_are_left_to_the_shell(words: list[str], kind: str) -> None:
+    line = ["doitrust", *words]
+    env = {
+        "_DOITRUST_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(line),
+        "COMP_CWORD": str(len(line) - 1),
+    }
+    assert run(env=env).out == f"{kind},\n"
 
 
 def test_completion_touches_neither_home_nor_devnet() -> None:

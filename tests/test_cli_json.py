@@ -85,6 +85,29 @@ def test_history_tells_what_counted_before() -> None:
     assert [earlier["kind"] for earlier in told["history"]][:1] == ["certificate"]
 
 
+def test_a_revoked_verdict_tells_its_revocation_and_no_certificate() -> None:
+    load(1)
+    told = verdict(meter(17))
+    (write,) = [write for write in told["writes"] if write["kind"] == "revocation"]
+    place = {field: write[field] for field in ("txid", "height", "confirmations", "time", "key", "by_owner")}
+    assert told["revocation"] == place | {"reason": "seal broken"}
+    assert [told[field] for field in ("certificate", "address", "node", "client", "doc", "seal")] == [
+        None
+    ] * 5 + [[]]
+    assert verdict(meter(1))["revocation"] is None
+
+
+def test_a_link_s_organisation_is_told_beside_the_verdict_s() -> None:
+    load(1)
+    for number in (1, 17):
+        told = verdict(f"doitrust:meter/{meter(number)}?network=devnet&org={BILLIG}")
+        assert (told["organization"], told["expected_organization"]) == (PASSAU, BILLIG)
+        assert any(BILLIG in warning and PASSAU in warning for warning in told["warnings"])
+    told = verdict(f"doitrust:meter/{meter(1)}?network=devnet&org=Elektro-Innung%20Passau")
+    assert (told["expected_organization"], told["warnings"]) == (PASSAU, [])
+    assert verdict(meter(1))["expected_organization"] is None
+
+
 @pytest.mark.parametrize("name", [PASSAU, MUELLER, BILLIG])
 def test_an_organisation_has_the_promised_fields(name: str) -> None:
     load(1)

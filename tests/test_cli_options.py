@@ -267,3 +267,27 @@ def test_another_configuration_file_can_be_named(tmp_path: Path) -> None:
     assert not (home() / "config.toml").exists()
     assert verdict(meter(23), "--config", file)["status"] == "trusted"
     assert verdict(meter(23))["status"] == "unconfirmed"
+
+
+@pytest.mark.parametrize(
+    "line", [["org", "list"], ["verify", meter(1)], ["config", "show"], ["devnet", "status"]]
+)
+@pytest.mark.parametrize("named", ["option", "environment"])
+def test_a_configuration_file_that_was_named_and_is_not_there_is_an_error(
+    tmp_path: Path, line: list[str], named: str
+) -> None:
+    load(1)
+    file = tmp_path / "mistyped.toml"
+    given, env = (
+        (["--config", str(file)], None) if named == "option" else ([], {"DOITRUST_CONFIG": str(file)})
+    )
+    message = failure(*line, *given, env=env)
+    assert "mistyped.toml" in message
+    assert "Try: " in message
+    assert run(*line, env={"DOITRUST_CONFIG": ""}).status == 0, "an empty variable names none"
+
+
+def test_setting_makes_the_file_that_was_named(tmp_path: Path) -> None:
+    file = tmp_path / "new.toml"
+    assert run("config", "set", "min_confirmations", "2", "--config", file).status == 0
+    assert run("config", "show", "--json", "--config", file).value["settings"] == {"min_confirmations": 2}

@@ -214,12 +214,14 @@ def test_C1_coinbases_and_other_versions_are_as_if_absent(made: MadeChain) -> No
 
 
 def test_C1_several_writes_of_one_transaction_come_in_the_order_of_its_outputs(made: MadeChain) -> None:
-    made.write(NAME, certificate(), "E1", more=[name_output(NAME.encode(), revocation(), b"\x51")])
-    assert verdict_of(made) == REVOKED
-    made.write(
-        "bp/OTHER", revocation(), "E1", more=[name_output(b"bp/OTHER", certificate("node"), b"\x51")]
-    )  # it would have to name itself
-    assert verdict_of(made, "OTHER") == REVOKED
+    for meter, nodes in (("FIRST", ("node", "node 2")), ("SECOND", ("node 2", "node"))):
+        name = f"bp/{meter}"
+        second = name_output(name.encode(), certificate(nodes[1]), b"\x51")
+        made.write(name, certificate(nodes[0]), "E1", more=[second])
+        by = made.judge(meter, min_confirmations=1).decided_by
+        assert by is not None
+        assert by.certificate is not None
+        assert by.certificate.node == key_bytes(nodes[1])
 
 
 # ---- C2: certificates

@@ -491,11 +491,20 @@ def test_S5_a_damaged_list_write_is_not_as_if_absent(made: MadeChain) -> None:
     assert verdict_of(made) == BAD
 
 
-@pytest.mark.parametrize("kind", ["p2wpkh", "p2sh-p2wpkh", "p2wsh", "p2sh-p2wsh"])
-def test_S5_damage_to_a_stranger_s_write_changes_nothing(made: MadeChain, kind: str) -> None:
-    """The script that was spent says whose it was, whatever the witness says."""
+@pytest.mark.parametrize(
+    "wallet",
+    [
+        *(Wallet(kind, ("thief",)) for kind in ("p2wpkh", "p2sh-p2wpkh", "p2wsh", "p2sh-p2wsh")),
+        Wallet("p2wsh", ("E1", "E2", "E3"), 2),
+    ],
+    ids=name_of,
+)
+def test_S5_damage_to_what_no_member_alone_could_sign_changes_nothing(
+    made: MadeChain, wallet: Wallet
+) -> None:
+    """The script that was spent says whose it was, whatever the signatures say."""
     made.certify("E1")
-    made.damage(made.revoke(Wallet(kind, ("thief",))))
+    made.damage(made.revoke(wallet))
     assert verdict_of(made) == TRUSTED
 
 

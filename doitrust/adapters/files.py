@@ -2,7 +2,7 @@
 
 import errno
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from doitrust.errors import Unavailable
@@ -30,26 +30,27 @@ def read_bounded(path: Path, most: int, what: str) -> bytes:
     return data
 
 
-def write_atomic(path: Path, data: bytes, what: str, *, mode: int = 0o644) -> None:
+def write_atomic(path: Path, data: bytes, what: str, *, mode: int | None = None) -> None:
     """Replace the file `path` by `data`, wholly or not at all; raises `Unavailable` and leaves what was there.
 
-    A link is followed; what is no file (a device, a socket, a folder) is not replaced.
+    A link is followed; what is no file (a device, a socket, a folder) is not replaced. Without `mode` the umask
+    says who may read it.
     """
     try:
         path = path.resolve() if path.is_symlink() else path
         if path.exists() and not path.is_file():
             raise OSError(errno.EINVAL, "it is no ordinary file")
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary, handle = _beside(path, 0o600 if mode is not None else 0o666)
     except OSError as error:
         raise _cannot(path, what, error) from None
-    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(mode)
+        if mode is not None:
+            temporary.chmod(mode)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -57,6 +58,13 @@ def write_atomic(path: Path, data: bytes, what: str, *, mode: int = 0o644) -> No
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _beside(path: Path, mode: int) -> tuple[Path, int]:
+    """Make a new file in the folder of `path` and open it; the umask takes from `mode`."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return temporary, os.open(temporary, flags, mode)
 
 
 def _cannot(path: Path, what: str, error: OSError) -> Unavailable:

@@ -43,10 +43,16 @@ class PinStore:
         """The pin of one organisation, if it is accepted."""
         return next((pin for pin in self.all() if pin.name == name), None)
 
-    def accept(self, *pins: Pin) -> None:
-        """Accept organisations; one that was accepted before keeps its rank and loses its old pin (O2)."""
+    def accept(self, *pins: Pin, anew: bool = False) -> None:
+        """Accept organisations; one that was accepted before keeps its rank and loses its old pin (O2).
+
+        With `anew` it loses its rank too. All are accepted or none.
+        """
         network = self._network.name
         with self._open() as database:
+            if anew:
+                names = [(network, pin.name) for pin in pins]
+                database.executemany("DELETE FROM pins WHERE network = ? AND name = ?", names)
             for pin in pins:
                 segments = json.dumps([[segment.root, segment.until] for segment in pin.segments])
                 database.execute(

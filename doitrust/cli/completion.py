@@ -4,11 +4,11 @@ import click
 from click.shell_completion import get_completion_class
 
 from doitrust.cli.app import App, pass_app
-from doitrust.cli.options import command
+from doitrust.cli.options import argument, command
 
 
 @command("completion", 'Print the completion script: eval "$(doitrust completion bash)".')
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@argument("shell", "Which shell the script is for.", type=click.Choice(["bash", "zsh", "fish"]))
 @pass_app
 def completion(app: App, shell: str) -> None:
     """Print what the shell evaluates."""

@@ -1,15 +1,15 @@
 """`doitrust config`."""
 
 import json
+from functools import partial
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.text import Text
 
 from doitrust.adapters.config import KEYS, write_setting
 from doitrust.cli.app import App, pass_app
-from doitrust.cli.options import group
+from doitrust.cli.options import argument, group
 from doitrust.text import visible
 
 
@@ -27,9 +27,9 @@ def show(app: App) -> None:
 
 
 @config.command("set", help=f"Change a setting. Keys: {', '.join(KEYS)}.")
-@click.argument("key")
-@click.argument("value")
-@pass_app
+@argument("key", "Which setting.")
+@argument("value", "What it shall be.")
+@partial(pass_app, makes_config=True)
 def set_(app: App, key: str, value: str) -> None:
     """Change one setting."""
     kept = write_setting(app.config_file, key, value)

@@ -1,11 +1,17 @@
 """The global options, taken before, between and after the commands, and the classes that carry them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    _Text = click.ParamType[str]
+else:
+    _Text = click.ParamType  # older versions of click don't say of what
 
 
 class Settings:
@@ -17,6 +23,7 @@ class Settings:
         self.home = home
         self.devnet: str | None = None
         self.signer: str | None = None
+        self.source: str | None = None
         self.json = False
         self.yes = False
         self.verbose = verbose
@@ -56,14 +63,45 @@ def global_options() -> list[click.Parameter]:
     networks = click.Choice(["mainnet", "testnet", "regtest", "devnet"])
     return [
         _option("--network", "The chain to ask (mainnet); devnet is the embedded one.", type=networks),
-        _option("--config", "Configuration file (config.toml in the home).", metavar="FILE"),
-        _option("--home", "Where doitrust keeps its state.", metavar="DIR"),
-        _option("--devnet", "Where the embedded chain and its IPFS live (in the home).", metavar="DIR"),
+        _option("--config", "Configuration file (config.toml in the home).", metavar="FILE", type=FILE),
+        _option("--home", "Where doitrust keeps its state.", metavar="DIR", type=FOLDER),
+        _option(
+            "--devnet",
+            "Where the embedded chain and its IPFS live (in the home).",
+            metavar="DIR",
+            type=FOLDER,
+        ),
         _option("--signer", "Who signs: keystore:NAME, ledger, psbt:FILE.", metavar="NAME"),
+        _option("--from", "Whose coins and record, with psbt:FILE.", "source", metavar="KEY-OR-DESCRIPTOR"),
         _option("--json", "Print one JSON value and nothing else.", is_flag=True),
         _option("--yes", "Answer our own questions with yes.", is_flag=True),
         _option("--verbose", "Say more; twice, still more.", "-v", count=True),
     ]
+
+
+class FileName(_Text):
+    """A path as it was typed, for shells to complete; whoever opens it says what is wrong with it."""
+
+    def __init__(self, kind: str) -> None:
+        self.name = self.kind = kind
+
+    def shell_complete(
+        self, _ctx: click.Context, _param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Leave it to the shell, which knows what files there are."""
+        return [CompletionItem(incomplete, type=self.kind)]
+
+
+FILE = FileName("file")
+FOLDER = FileName("dir")
+
+
+class Argument(click.Argument):
+    """An argument that help explains."""
+
+    def __init__(self, *args: Any, sentence: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sentence = sentence
 
 
 class Command(click.Command):
@@ -78,12 +116,14 @@ class Command(click.Command):
         self.params.extend(global_options())
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show the command's own options; the global ones are on the first page."""
-        own = [p.get_help_record(ctx) for p in self.get_params(ctx) if p.expose_value or p.name == "help"]
-        records = [record for record in own if record is not None]
-        if records:
-            with formatter.section("Options"):
-                formatter.write_dl(records)
+        """Show the command's own arguments and options; the global ones are on the first page."""
+        own = [p for p in self.get_params(ctx) if p.expose_value or p.name == "help"]
+        arguments = [(p.make_metavar(ctx), p.sentence) for p in own if isinstance(p, Argument)]
+        options = [p.get_help_record(ctx) for p in own if isinstance(p, click.Option)]
+        for title, rows in (("Arguments", arguments), ("Options", [row for row in options if row])):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
 
 class Group(click.Group):
@@ -139,6 +179,21 @@ def group(name: str, help_: str) -> Callable[[Callable[..., Any]], Group]:
     return click.group(name, cls=Group, help=help_)
 
 
-def command(name: str, help_: str) -> Callable[[Callable[..., Any]], Command]:
-    """Decorate the function of a command that stands by itself."""
-    return click.command(name, cls=Command, help=help_)
+def command(
+    name: str,
+    help_: str,
+    *,
+    cls: type[Command] = Command,
+    epilog: str | None = None,
+    context_settings: MutableMapping[str, Any] | None = None,
+) -> Callable[[Callable[..., Any]], Command]:
+    """Decorate the function of a command that stands by itself, or is added to a noun elsewhere.
+
+    `help_` is its sentence on every page, `epilog` what only its own page adds.
+    """
+    return click.command(name, cls=cls, help=help_, epilog=epilog, context_settings=context_settings)
+
+
+def argument(name: str, sentence: str, **kinds: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a command's function with an argument, and say what it is."""
+    return click.argument(name, cls=Argument, sentence=sentence, **kinds)

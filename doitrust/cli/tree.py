@@ -9,7 +9,10 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from doitrust.cli.words import ADVICE, NOT_MAINNET, REASON, STATUS
+from doitrust.cli.views import warnings
+from doitrust.cli.words import ADVICE, NOT_MAINNET, SAVED_ADVICE, STATUS, quoted, reason_text
+from doitrust.errors import BadData
+from doitrust.orgs.names import check_name
 from doitrust.text import visible
 from doitrust.trust.reports import Fate, OrganisationReport, Status, WriteReport
 from doitrust.trust.verdict import Verdict
@@ -38,7 +41,9 @@ def render_verdict(console: Console, verdict: Verdict, asked: Asked) -> None:
     """Print one verdict."""
     style, mark, word = STATUS[verdict.status]
     console.print(Text.assemble((f"{mark} {word}", style), "  meter ", (verdict.meter, "bold")))
-    console.print(Text(headline(verdict, asked.accepted)))
+    console.print(Text(headline(verdict)))
+    for line in advice(verdict, asked):
+        console.print(Text(line), soft_wrap=True)  # a command in it can be copied
     if verdict.decided_by is not None and verdict.decided_by.deciding is not None:
         console.print()
         console.print(_trust_tree(verdict, verdict.decided_by))
@@ -51,26 +56,56 @@ def render_verdict(console: Console, verdict: Verdict, asked: Asked) -> None:
     console.print()
 
 
-def headline(verdict: Verdict, accepted: bool = True) -> str:
-    """Return the verdict in a sentence or two; `accepted` tells whether the user has accepted anybody yet."""
+def headline(verdict: Verdict) -> str:
+    """Return the verdict in a sentence."""
     by = verdict.decided_by
-    reason = REASON.get(verdict.reason or "", "")
-    advice = ADVICE.get(verdict.reason or "", "")
     if verdict.status is Status.TRUSTED and by is not None:
         return f"Certified by {_who(by)} for {visible(by.name)}."
     if verdict.status is Status.REVOKED and by is not None:
         who = "the organisation's owner" if by.deciding is not None and by.deciding.by_owner else _who(by)
-        return f"{visible(by.name)} withdrew its certificate: revoked by {who}."
+        said = "" if by.revocation is None else f" ({visible(by.revocation.reason, 200)})"
+        return f"{visible(by.name)} withdrew its certificate: revoked by {who}{said}."
     if verdict.status is Status.UNCONFIRMED and by is not None and by.deciding is not None:
         return (
             f"Certified by {_who(by)} for {visible(by.name)}, but only {by.deciding.confirmations} of "
             f"{verdict.policy.min_confirmations} blocks deep: come back later."
         )
     if verdict.status is Status.UNKNOWN:
-        return "Nobody has written a record about this meter."
-    if verdict.status is Status.UNTRUSTED and not accepted:
-        advice = "You have accepted no organisation yet: doitrust org list, then doitrust org accept NAME"
-    return f"{reason} {advice}".strip()
+        return unwritten(verdict)
+    if verdict.covered is not None:
+        return "This evidence was made for other meters and says nothing about this one."
+    if verdict.status is Status.UNTRUSTED:
+        return reason_text(verdict.reason, verdict.writes[-1].organization)
+    return reason_text(verdict.reason, None if by is None else by.name)
+
+
+def unwritten(verdict: Verdict) -> str:
+    """Say that the chain has no record, and whether one waits."""
+    if verdict.waiting:
+        return "No record about this meter is in a block yet; one waits unconfirmed: come back later."
+    return "Nobody has written a record about this meter."
+
+
+def advice(verdict: Verdict, asked: Asked) -> list[str]:
+    """What can be done about the verdict, a line each."""
+    if verdict.covered is not None:
+        return [f"To judge it: doitrust verify {verdict.meter}"]
+    if verdict.status is not Status.UNTRUSTED:
+        known = SAVED_ADVICE if asked.saved else ADVICE
+        return [known[verdict.reason]] if verdict.reason in known else []
+    lines = (
+        [] if asked.accepted else ["You have accepted no organisation yet; to see them: doitrust org list"]
+    )
+    if verdict.reason == "organization_not_accepted":
+        lines += _to_accept(verdict.writes[-1].organization or "")
+    return lines
+
+
+def _to_accept(name: str) -> list[str]:
+    try:
+        return [f"If you trust it: doitrust org accept {quoted(check_name(name))}"]
+    except BadData:
+        return ["No organisation can be called so."]
 
 
 def _who(report: OrganisationReport) -> str:
@@ -87,15 +122,15 @@ def _trust_tree(verdict: Verdict, report: OrganisationReport) -> Tree:
     pin = tree.add(_step(f"accepted {visible(report.name)}, {since}", report.root_height is not None))
     pin.add(Text(report.root))
     pin.add(Text(f"fingerprint {report.fingerprint}"))
-    ignored = f"; {_count(report.ignored, 'write')} by strangers ignored" if report.ignored else ""
+    ignored = f"; {counted(report.ignored, 'write')} by strangers ignored" if report.ignored else ""
     tree.add(
-        _step(f"its record: {_count(report.timeline_writes, 'write')} signed by its owner{ignored}", True)
+        _step(f"its record: {counted(report.timeline_writes, 'write')} signed by its owner{ignored}", True)
     )
     write = report.deciding
     if write is not None and write.by_owner:
         tree.add(_step("the organisation's owner", True))
     elif report.list_cid is not None:
-        members = "not to be had" if report.list_members is None else _count(report.list_members, "member")
+        members = "not to be had" if report.list_members is None else counted(report.list_members, "member")
         text = f"its member list of block {report.list_height}: {members}"
         tree.add(_step(text, bool(report.list_members))).add(Text(report.list_cid.text))
     if write is not None:
@@ -107,7 +142,7 @@ def _add_deciding(tree: Tree, verdict: Verdict, report: OrganisationReport, writ
     if write.key is not None and not write.by_owner:
         tree.add(_step(_listed_as(report), True)).add(Text(write.key.hex()))
     where = "not in a block yet" if write.height is None else f"block {write.height}{_on(write.time)}"
-    depth = "" if write.height is None else f", {_count(write.confirmations, 'confirmation')}"
+    depth = "" if write.height is None else f", {counted(write.confirmations, 'confirmation')}"
     certificate = report.certificate
     enough = write.confirmations >= verdict.policy.min_confirmations or None
     signed = tree.add(_step(f"{write.kind}: {where}{depth}", enough if certificate is not None else False))
@@ -135,12 +170,12 @@ def _step(text: str, good: bool | None) -> Text:
 
 
 def _notes(verdict: Verdict, expected: str | None) -> list[str]:
-    notes = list(verdict.warnings)
-    name = None if verdict.decided_by is None else verdict.decided_by.name
-    if expected is not None and verdict.status is Status.TRUSTED and expected != name:
-        notes.append(f"The link speaks of {visible(expected)!r}; this verdict is {visible(name or '')!r}'s.")
+    notes = warnings(verdict, expected)
     if verdict.contested:
-        notes.append("Contested: a listed electrician also signed a record that does not count, see below.")
+        notes.append(
+            "Contested: at least one record below that did not count was signed by an electrician whom an "
+            "organisation that you accepted lists, or once listed."
+        )
     return notes
 
 
@@ -192,7 +227,7 @@ def _age(seconds: int) -> str:
         return "in the future by this machine's clock, not"
     for unit, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= unit:
-            return _count(seconds // unit, name)
+            return counted(seconds // unit, name)
     return "less than a minute"
 
 
@@ -206,19 +241,22 @@ def _many(number: int) -> str:
     return f"{number:,}" if number < 1_000_000 else f"{number:.1e}"
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number of things."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def render_summary(console: Console, verdicts: list[Verdict]) -> None:
     """Print a line a meter and the totals."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("meter", "verdict", "organisation"):
-        table.add_column(column)
+    for column in ("meter", "verdict", "organisation", "reason"):
+        table.add_column(column, no_wrap=column in ("meter", "verdict"))
     for verdict in verdicts:
         style, mark, word = STATUS[verdict.status]
         name = "" if verdict.decided_by is None else visible(verdict.decided_by.name)
-        table.add_row(verdict.meter, Text(f"{mark} {word}", style), Text(name or (verdict.reason or "")))
+        table.add_row(
+            verdict.meter, Text(f"{mark} {word}", style), Text(name), Text(verdict.reason or "", "dim")
+        )
     console.print(table)
     counts = {status: sum(v.status is status for v in verdicts) for status in Status}
     console.print(Text(", ".join(f"{n} {status.value}" for status, n in counts.items() if n), "bold"))

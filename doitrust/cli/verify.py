@@ -9,8 +9,8 @@ from rich.console import Console
 
 from doitrust.adapters.files import read_bounded, write_atomic
 from doitrust.cli.app import App, pass_app
-from doitrust.cli.options import command
-from doitrust.cli.tree import Asked, render_summary, render_verdict
+from doitrust.cli.options import FILE, argument, command
+from doitrust.cli.tree import Asked, counted, render_summary, render_verdict
 from doitrust.cli.views import verdict_view
 from doitrust.errors import Usage
 from doitrust.meters.link import MeterLink, read_meter
@@ -33,6 +33,9 @@ _EXIT = {
 }
 
 
+_METER = "The number on the meter, or the link on its sticker."
+
+
 def exit_status(verdicts: list[Verdict]) -> int:
     """The status for several verdicts: 3 before 4 before 0."""
     codes = {_EXIT[verdict.status] for verdict in verdicts}
@@ -40,10 +43,12 @@ def exit_status(verdicts: list[Verdict]) -> int:
 
 
 @command("verify", "Is this meter certified, by whom, and since when? With all the evidence.")
-@click.argument("meters", metavar="METER...", nargs=-1, required=True)
+@argument("meters", _METER, metavar="METER...", nargs=-1, required=True)
 @click.option("--min-confirmations", type=click.IntRange(1, 100_000), metavar="N", help="Confirmations (6).")
-@click.option("--evidence", metavar="FILE", help="Judge this saved evidence alone, without the node.")
-@click.option("--save-evidence", metavar="FILE", help="Save everything the verdict rests on.")
+@click.option(
+    "--evidence", type=FILE, metavar="FILE", help="Judge this saved evidence alone, without the node."
+)
+@click.option("--save-evidence", type=FILE, metavar="FILE", help="Save everything the verdict rests on.")
 @click.option("--trust-source", is_flag=True, help="Take one foreign source for the whole truth.")
 @click.option(
     "--max-writes", type=click.IntRange(1), metavar="N", help=f"Give up over so many writes ({MAX_WRITES:,})."
@@ -54,14 +59,23 @@ def verify(app: App, meters: tuple[str, ...], **given: Any) -> int:
     links = [meter_asked(app, text) for text in meters]
     result = _verify(app, [link.meter for link in links], given)
     if given["save_evidence"] is not None:
-        write_atomic(Path(given["save_evidence"]), write_evidence(result.evidence), "the evidence")
-    views = [verdict_view(verdict) for verdict in result.verdicts]
+        _save(app, Path(given["save_evidence"]), result)
+    views = [
+        verdict_view(verdict, link.organization) for verdict, link in zip(result.verdicts, links, strict=True)
+    ]
     answer: Any = views[0] if len(views) == 1 else views
     asked = Asked(
         int(time.time()), given["evidence"] is not None, app.settings.verbose > 0, bool(app.pins.all())
     )
     app.answer(answer, lambda console: _render(console, result, links, asked))
     return exit_status(result.verdicts)
+
+
+def _save(app: App, path: Path, result: Verification) -> None:
+    data = write_evidence(result.evidence)
+    write_atomic(path, data, "the evidence")
+    asked = counted(len(result.verdicts), "meter")
+    app.say(f"The evidence about {asked} is in {path} ({len(data):,} bytes).")
 
 
 def _verify(app: App, numbers: list[str], given: dict[str, Any]) -> Verification:

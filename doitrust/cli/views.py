@@ -5,6 +5,7 @@ from typing import Any
 from doitrust.chain.address import address_of
 from doitrust.chain.networks import Network
 from doitrust.orgs.members import Member
+from doitrust.text import visible
 from doitrust.trust.evidence import Tip
 from doitrust.trust.evidence_file import iso_time
 from doitrust.trust.reports import Fate, OrganisationReport, WriteReport
@@ -16,8 +17,8 @@ def tip_view(tip: Tip) -> dict[str, Any]:
     return {"height": tip.height, "hash": tip.hash, "time": iso_time(tip.time)}
 
 
-def verdict_view(verdict: Verdict) -> dict[str, Any]:
-    """One verdict with everything it rests on."""
+def verdict_view(verdict: Verdict, expected: str | None = None) -> dict[str, Any]:
+    """One verdict with everything it rests on; `expected` is the organisation that a link named."""
     by = verdict.decided_by
     certificate = None if by is None else by.certificate
     shown = by if by is not None and by.deciding is not None else None
@@ -28,6 +29,7 @@ def verdict_view(verdict: Verdict) -> dict[str, Any]:
         "organization": None if by is None else by.name,
         "electrician": None if shown is None else _electrician(shown),
         "certificate": None if certificate is None or shown is None else _at(shown.deciding),
+        "revocation": None if shown is None else _revocation(shown),
         "history": [] if by is None else _history(verdict, by),
         "address": None if certificate is None else certificate.ms,
         "node": None if certificate is None else certificate.node.hex(),
@@ -38,13 +40,35 @@ def verdict_view(verdict: Verdict) -> dict[str, Any]:
         "foreign_writes": verdict.foreign_writes,
         "min_confirmations": verdict.policy.min_confirmations,
         "work": None if verdict.work is None else str(verdict.work),
+        "expected_organization": expected,
         "organizations": [_organisation(report) for report in verdict.organizations],
         "writes": [write_view(write) for write in verdict.writes],
-        "warnings": list(verdict.warnings),
+        "warnings": warnings(verdict, expected),
         "sources": [source._asdict() for source in verdict.sources],
         "checks": [{"rule": c.rule, "ok": c.ok, "detail": c.detail} for c in verdict.checks],
         "network": verdict.network,
         "tip": tip_view(verdict.tip),
+    }
+
+
+def warnings(verdict: Verdict, expected: str | None) -> list[str]:
+    """What one should know beside the verdict; `expected` is the organisation that a link named."""
+    told = list(verdict.warnings)
+    by = verdict.decided_by
+    if expected is not None and by is not None and expected != by.name:
+        told.append(f"The link speaks of {visible(expected)!r}; this verdict is {visible(by.name)!r}'s.")
+    return told
+
+
+def _revocation(report: OrganisationReport) -> dict[str, Any] | None:
+    write = report.deciding
+    if write is None or report.revocation is None:
+        return None
+    return {
+        **(_at(write) or {}),
+        "reason": report.revocation.reason,
+        "key": None if write.key is None else write.key.hex(),
+        "by_owner": write.by_owner,
     }
 
 

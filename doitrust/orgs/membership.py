@@ -86,6 +86,28 @@ class Membership:
             return withdrawn
         return voided if voided is not Standing.MEMBER else present
 
+    def withdrawn_from(self, key: bytes, height: int, *, revoking: bool) -> int:
+        """From which height on a key is withdrawn whose standing at `height` is `REVOKED`: the lowest named."""
+        if revoking:
+            until = bisect_right(self._heights, height)
+            named = self._withdrawals(key, until) or self._withdrawals(key, len(self.lists), voiding=True)
+        else:
+            named = self._withdrawals(key, len(self.lists))
+        return min(named, default=height)
+
+    def _withdrawals(self, key: bytes, until: int, *, voiding: bool = False) -> list[int]:
+        """The heights that the first `until` lists withdraw the key from, since one last reinstated it."""
+        named: list[int] = []
+        for found in self.lists[:until]:
+            entry = None if found is None else found.marked.get(key)
+            if entry is None:
+                continue
+            if entry.withdrawal is None:
+                named = []
+            elif entry.withdrawal.voids_revocations or not voiding:
+                named.append(entry.withdrawal.height)
+        return named
+
     def _unsure_at(self, height: int) -> bool:
         return self.timeline.doubt is not None and self.timeline.doubt_height <= height
 

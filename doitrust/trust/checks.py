@@ -1,6 +1,6 @@
 """A verdict explained: each rule that was checked, by its number, and what else the user should know."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from doitrust.text import visible
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 #: Writes that did not count are told one by one up to here; all are counted.
 _TOLD = 20
+#: Certificates that wait in the mempool are told up to here, and so are meters that evidence was made for.
+_WAITING = 3
+_MADE_FOR = 10
 
 
 def explain(verdict: "Verdict") -> Iterator[Check]:
@@ -20,7 +23,9 @@ def explain(verdict: "Verdict") -> Iterator[Check]:
         yield from _organisation_checks(report)
     if verdict.writes:
         yield Check(
-            "L1", True, f"{len(verdict.writes)} writes of bearable size, larger ones are as if absent"
+            "L1",
+            True,
+            f"{_count(len(verdict.writes), 'write')} of bearable size, larger ones are as if absent",
         )
     told = 0
     for write in verdict.writes:
@@ -28,14 +33,13 @@ def explain(verdict: "Verdict") -> Iterator[Check]:
             continue
         yield from _write_checks(write, verdict)
     if told > _TOLD:
-        yield Check("C5", True, f"{told - _TOLD} more writes did not count")
+        yield Check("C5", True, f"{_count(told - _TOLD, 'more write')} did not count")
     if told:
         listed = "some signed by a listed key" if verdict.contested else "none signed by a listed key"
-        yield Check(
-            "C5", True, f"{told} writes changed nothing, {listed}; {verdict.foreign_writes} are foreign"
-        )
+        foreign = f"{verdict.foreign_writes} {'is' if verdict.foreign_writes == 1 else 'are'} foreign"
+        yield Check("C5", True, f"{_count(told, 'write')} changed nothing, {listed}; {foreign}")
     if verdict.status is Status.UNKNOWN:
-        yield Check("C1", False, "nobody has written a record for this meter")
+        yield Check("C1", False, "no record for this meter is in the chain")
 
 
 def _source_checks(verdict: "Verdict") -> Iterator[Check]:
@@ -49,6 +53,8 @@ def _source_checks(verdict: "Verdict") -> Iterator[Check]:
         yield Check("N3", True, f"sources: {names}")
     else:
         yield Check("N3", False, f"one foreign source ({names}) could have left something out")
+    if verdict.covered is not None:
+        yield Check("N3", None, f"this evidence was made for other meters: {_some(verdict.covered)}")
     moved = verdict.reason == "chain_moved"
     yield Check(
         "N4", not moved, "the chain kept changing" if moved else f"judged at block {tip.height}, {tip.hash}"
@@ -64,12 +70,12 @@ def _organisation_checks(report: OrganisationReport) -> Iterator[Check]:
     else:
         yield Check("O2", True, f"{name}: pinned root {report.root} at height {report.root_height}")
     doubt = "" if report.doubt is None else f", the rest can't be told ({report.doubt})"
-    detail = f"{name}: {report.timeline_writes} writes by the pin and its owner{doubt}"
+    detail = f"{name}: {_count(report.timeline_writes, 'write')} by the pin and its owner{doubt}"
     yield Check("O3", True if report.doubt is None else None, detail)
     if report.ignored:
-        yield Check("O4", True, f"{name}: {report.ignored} foreign writes of its name ignored")
+        yield Check("O4", True, f"{name}: {_count(report.ignored, 'foreign write')} of its name ignored")
     if report.list_cid is not None and report.deciding is not None:
-        members = "missing" if report.list_members is None else f"{report.list_members} members"
+        members = "missing" if report.list_members is None else _count(report.list_members, "member")
         detail = f"{name}: list {report.list_cid} of height {report.list_height}, {members}"
         yield Check("O5", report.list_members is not None or None, detail)
 
@@ -116,14 +122,29 @@ def _depth_check(write: WriteReport, verdict: "Verdict", which: str) -> Check:
     """C6, and what a 51 % attacker would have to outdo."""
     if write.fate is Fate.WAITING:
         return Check("C6", False, f"{write.detail}: {which}")
-    detail = f"{write.confirmations} confirmations, the least is {verdict.policy.min_confirmations}"
+    detail = f"{_count(write.confirmations, 'confirmation')}, the least is {verdict.policy.min_confirmations}"
     if write.work:
         detail += f"; its block and those above it took about {write.work:.3g} hashes"
     return Check("C6", True, f"{detail}: {which}")
 
 
+def _some(meters: Sequence[str]) -> str:
+    """The first of some meters, and how many more there are."""
+    more = f" and {len(meters) - _MADE_FOR} more" if len(meters) > _MADE_FOR else ""
+    return (", ".join(meters[:_MADE_FOR]) or "none") + more
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def warnings(verdict: "Verdict") -> Iterator[str]:
     """Yield what the verdict alone does not say: what other organisations say, what waits."""
+    if verdict.covered is not None:
+        yield f"this evidence was made for other meters: {_some(verdict.covered)}"
+    if verdict.status is not Status.TRUSTED:
+        for txid in verdict.waiting[:_WAITING]:
+            yield f"the certificate {txid} waits unconfirmed; it is judged once it is in a block"
     by = verdict.decided_by
     for report in verdict.organizations:
         name = visible(report.name)

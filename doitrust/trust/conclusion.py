@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from doitrust.meters.number import number_of_record, record_name
+from doitrust.meters.record import Revocation
 from doitrust.trust.evidence import Evidence, Tip, list_cid
 from doitrust.trust.findings import Finding
 from doitrust.trust.organisations import Organisation
@@ -13,12 +15,16 @@ from doitrust.trust.verdict import Verdict
 
 
 class Ruling(NamedTuple):
-    """The judged writes of a meter: per organisation, one by one, and what C5 makes of the rest."""
+    """The judged writes of a meter: per organisation, one by one, and what C5 makes of the rest.
+
+    `waiting`: txids of certificates in the mempool, which nobody judges yet (C6).
+    """
 
     organizations: tuple[OrganisationReport, ...]
     writes: tuple[WriteReport, ...]
     contested: bool
     foreign_writes: int
+    waiting: tuple[str, ...] = ()
 
 
 def write_report(finding: Finding, tip: Tip, fate: Fate, reason: str | None, detail: str) -> WriteReport:
@@ -73,6 +79,7 @@ def organisation_report(
         list_height=None if step is None else step.write.height,
         list_members=None if found is None else len(found.members),
         certificate=None if finding is None else finding.certificate,
+        revocation=finding.record if finding is not None and isinstance(finding.record, Revocation) else None,
         deciding=deciding,
         electrician=electrician,
         pending=writes[succession.waiting[-1]] if succession.waiting else None,
@@ -95,7 +102,17 @@ def conclude(evidence: Evidence, policy: Policy, meter: str, ruling: Ruling, fla
         sources=evidence.sources,
         tip=evidence.tip,
         policy=policy,
+        waiting=ruling.waiting,
+        covered=_covered(evidence, meter),
     )
+
+
+def _covered(evidence: Evidence, meter: str) -> tuple[str, ...] | None:
+    """The meters that saved evidence was made for, where `meter` is not among them."""
+    if evidence.covers is None or record_name(meter) in evidence.covers:
+        return None
+    numbers = (number_of_record(name) for name in sorted(evidence.covers))
+    return tuple(number for number in numbers if number is not None)
 
 
 def _status(

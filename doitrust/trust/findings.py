@@ -111,7 +111,9 @@ def _one_member(
     if standing is Standing.NOT_A_MEMBER:
         return False, "not_a_member", f"its signer was no member at height {write.height}: {shown}", key
     if standing is Standing.REVOKED:
-        return False, "member_revoked", f"its signer was withdrawn at height {write.height}: {shown}", key
+        since = membership.withdrawn_from(key, write.height, revoking=revoking)
+        detail = f"its signer, withdrawn from height {since} on, signed at height {write.height}: {shown}"
+        return False, "member_revoked", detail, key
     if any(answer.state is Signing.BAD and not may_be_of(answer, (key,)) for answer in unsure):
         return False, "not_a_member", "its inputs are not all signed by one and the same key", None
     if not all(answer.all_ for answer in answers if answer.state is Signing.SIGNED):

@@ -65,9 +65,11 @@ class Judge:
         if flaw is not None:
             return conclude(self.evidence, self.policy, meter, Ruling((), (), False, 0), flaw)
         findings = [examine(w, self.organisations, self.signatures, self.evidence.network) for w in found]
+        waiting = tuple(f.write.tx.txid for f in findings if f.write.place is None and f.certificate)
         # From the mempool only a revocation counts (trust-model «write», C6).
         findings = [f for f in findings if f.write.place is not None or isinstance(f.record, Revocation)]
-        return conclude(self.evidence, self.policy, meter, self._rule(findings), None)
+        ruling = self._rule(findings)._replace(waiting=waiting)
+        return conclude(self.evidence, self.policy, meter, ruling, None)
 
     def _rule(self, findings: Sequence[Finding]) -> Ruling:
         """C4: each accepted organisation alone, over its own writes; then C5 over all of them."""

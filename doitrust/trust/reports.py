@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from doitrust.chain.networks import Network
 from doitrust.content.cid import Cid
-from doitrust.meters.record import Certificate
+from doitrust.meters.record import Certificate, Revocation
 from doitrust.orgs.members import Member
 from doitrust.orgs.pins import fingerprint
 
@@ -69,7 +69,7 @@ class OrganisationReport:
 
     `state`: certificate, revoked, undetermined, unconfirmed or none. `list_cid` is the list in force at the deciding
     write. `doubt` is the reason why its timeline can't be told, if it can't. `ignored` counts the foreign writes of
-    the organisation's name (O4).
+    the organisation's name (O4). `certificate` or `revocation` is what decides.
     """
 
     name: str
@@ -85,6 +85,7 @@ class OrganisationReport:
     list_height: int | None
     list_members: int | None
     certificate: Certificate | None
+    revocation: Revocation | None
     deciding: WriteReport | None
     electrician: Member | None
     pending: WriteReport | None

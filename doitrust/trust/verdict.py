@@ -10,7 +10,11 @@ from doitrust.trust.reports import Check, OrganisationReport, Status, WriteRepor
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer for one meter. `organizations` holds the accepted ones that its writes name, in their order."""
+    """The answer for one meter. `organizations` holds the accepted ones that its writes name, in their order.
+
+    `waiting`: txids of certificates in the mempool, not judged yet. `covered`: the meters that the evidence was
+    made for, where this is none of them.
+    """
 
     meter: str
     network: str
@@ -24,6 +28,8 @@ class Verdict:
     sources: tuple[Source, ...]
     tip: Tip
     policy: Policy
+    waiting: tuple[str, ...]
+    covered: tuple[str, ...] | None
 
     @property
     def checks(self) -> tuple[Check, ...]:

@@ -1,9 +1,11 @@
 """Looking at organisations, and accepting them (rules O2 to O5)."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from doitrust.chain.networks import Network
 from doitrust.chain.scripts import ScriptType, script_type
 from doitrust.errors import BadData, Refused, Unavailable
 from doitrust.orgs.members import Member, MemberList
@@ -112,6 +114,19 @@ def _candidate(evidence: Evidence, name: str, write: NameWrite) -> Candidate:
     )
 
 
+def no_organisation(name: str, network: Network) -> Refused:
+    """What to raise where the chain has no write of `name`."""
+    return Refused(f"there is no organisation {name} on {network.name}", hint="see: doitrust org list")
+
+
+def _written(chain: ChainView, contents: ContentStore, name: str, pin: Pin | None) -> Evidence:
+    """Evidence about an organisation that must be in the chain."""
+    seen = overview(chain, contents, name, pin, MAX_WRITES)
+    if not seen.candidates:
+        raise no_organisation(name, chain.network)
+    return seen.evidence
+
+
 def make_pin(
     chain: ChainView, contents: ContentStore, name: str, segments: Sequence[Segment], min_confirmations: int
 ) -> Pin:
@@ -127,14 +142,14 @@ def make_pin(
                 hint="close it with --until before the next --root",
             )
     pin = Pin(name, tuple(segments))
-    evidence = overview(chain, contents, name, pin, MAX_WRITES).evidence
+    evidence = _written(chain, contents, name, pin)
     writes = {w.tx.txid: w for w in evidence.writes(record_name(name)) if w.place is not None}
     for segment in segments:
         write = writes.get(segment.root)
         if write is None:
             raise Refused(
                 f"{segment.root} is no write of {name} in this chain",
-                hint=f'see: doitrust org accept "{name}"',
+                hint=f"see: doitrust org accept {shlex.quote(name)}",
             )
         confirmations = evidence.tip.height - write.height + 1
         if confirmations < min_confirmations:
@@ -155,7 +170,7 @@ def make_pin(
 
 def roots_by_fingerprint(chain: ChainView, contents: ContentStore, name: str, wanted: str) -> str:
     """Return the one root of `name` whose fingerprint is `wanted`; raises `Refused` if none or several are."""
-    evidence = overview(chain, contents, name, None, MAX_WRITES).evidence
+    evidence = _written(chain, contents, name, None)
     txids = [w.tx.txid for w in evidence.writes(record_name(name)) if w.place is not None]
     matches = matching_root(wanted, chain.network, name, list(dict.fromkeys(txids)))
     if len(matches) != 1:
