@@ -8,6 +8,8 @@ from doitrust.text import visible
 #: Records of meters live under this prefix (rule C1).
 RECORD_PREFIX = b"bp/"
 _NUMBER = re.compile(r"[A-Z0-9]{4,32}")
+#: DIN 43863-5: division, maker, block, number; and in its draft of 2010 the year before the block.
+_DIN = re.compile(r"[0-9A-F][A-Z]{3}[0-9A-F]{2}[0-9]{8}|[0-9][A-Z]{3}[0-9]{12}")
 
 
 def meter_number(text: str) -> str:
@@ -24,6 +26,11 @@ def meter_number(text: str) -> str:
         f"{visible(text, 60)!r} is no meter number",
         hint="it has 4 to 32 letters and digits, as in 1EMH0012345678",
     )
+
+
+def is_din_number(number: str) -> bool:
+    """Whether a meter number has a form of DIN 43863-5, so that nobody else has it."""
+    return _DIN.fullmatch(number) is not None
 
 
 def record_name(number: str) -> bytes:
