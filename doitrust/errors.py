@@ -54,3 +54,10 @@ class Usage(DoitrustError):
 
     code = "usage"
     exit_code = 2
+
+
+class StillWaiting(DoitrustError):
+    """What was sent is not confirmed yet, and the user left: it goes on without us."""
+
+    code = "waiting"
+    exit_code = 4

@@ -1,10 +1,17 @@
 """What the outside must offer, and the limits it is held to. Adapters implement these; workflows use them."""
 
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from doitrust.chain.accounts import Account
+from doitrust.chain.descriptors import OwnScript
+from doitrust.chain.mandate import Mandate, permit
 from doitrust.chain.networks import Network
+from doitrust.chain.psbt import Psbt
+from doitrust.chain.tx import Transaction
 from doitrust.content.cid import Cid
+from doitrust.errors import Refused
 from doitrust.trust.evidence import Located, Tip
 
 #: Tells how far a long piece of work is: (done, of how many).
@@ -54,6 +61,125 @@ class Broadcaster(Protocol):
 
     def broadcast(self, raw: bytes) -> str:
         """Hand a transaction to the network and return its txid; raises `Refused` with the node's reason."""
+
+
+class UnspentCoin(Protocol):
+    """A coin in the chain that no waiting transaction spends."""
+
+    @property
+    def txid(self) -> str:
+        """The transaction that made it."""
+
+    @property
+    def vout(self) -> int:
+        """Which of its outputs it is."""
+
+    @property
+    def value(self) -> int:
+        """Schwartz."""
+
+    @property
+    def height(self) -> int:
+        """The height it was made at."""
+
+    @property
+    def confirmations(self) -> int:
+        """1 in the last block."""
+
+    @property
+    def mature(self) -> bool:
+        """Whether the next block may spend it, which a coinbase's coin has to wait for."""
+
+
+@runtime_checkable
+class CoinView(Protocol):
+    """What there is to spend."""
+
+    def coins(self, script: bytes) -> Sequence[UnspentCoin]:
+        """The coins on exactly `script`, oldest first, so never a name's output. Raises `Unavailable`."""
+
+    def is_unspent(self, txid: str, vout: int) -> bool:
+        """Whether the output, a name's too, is in the chain and nothing spends it, in the mempool neither."""
+
+
+class Node(ChainView, CoinView, Broadcaster, Protocol):
+    """A chain that can be written to."""
+
+    def advance(self) -> bool:
+        """Make a block if this chain makes its own and may (the embedded one with automine); otherwise False."""
+
+
+#: States of a journal entry: signed and kept, handed to the network, told to the user as confirmed, given up.
+SIGNED, SENT, DONE, REFUSED = "signed", "sent", "done", "refused"
+
+
+class Entry(NamedTuple):
+    """A transaction in the journal, its fee in schwartz: `command`, `subject`, `details` say what for."""
+
+    tx: Transaction
+    state: str
+    command: str
+    subject: str
+    fee: int
+    created: int
+    note: str
+    details: Mapping[str, Any]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the user hasn't been told how it ended."""
+        return self.state in (SIGNED, SENT)
+
+
+class Journal(Protocol):
+    """What was signed and sent. All methods raise `Unavailable` if the disk refuses."""
+
+    def record(
+        self, tx: Transaction, command: str, subject: str, fee: int, now: int, details: Mapping[str, Any]
+    ) -> None:
+        """Keep a signed transaction before anybody else sees it; raises `Refused` if an open entry spends its coins."""
+
+    def mark(self, txid: str, state: str, note: str = "") -> None:
+        """Say what became of a transaction; one that is no longer open gives its coins free."""
+
+    def entries(self) -> list[Entry]:
+        """All of it, oldest first."""
+
+    def pending(self, command: str, subject: str) -> Entry | None:
+        """The open entry that was made for this, or None."""
+
+    def in_use(self) -> set[tuple[str, int]]:
+        """The outpoints that open entries spend."""
+
+
+class Signer(ABC):
+    """Somebody's keys, in a keystore or on a device. What no signer of ours does is refused here, for all of them."""
+
+    #: What messages call it.
+    name: str
+
+    @abstractmethod
+    def own(self, account: Account) -> OwnScript:
+        """The account's address script, the one of its key 0/0. Needs no secret."""
+
+    def sign(self, psbt: Psbt, mandate: Mandate) -> Psbt:
+        """Add every signature that the mandate's account can give.
+
+        Raises `Refused` if `psbt` isn't what `mandate` says, or if this signer has no part in it, and `UserRefused`.
+        """
+        permit(psbt, mandate)
+        signed = self._sign(psbt, mandate)
+        if signed.serialize() == psbt.serialize():
+            raise Refused(f"{self.name} has no key that could sign this", code="not_ours")
+        return signed
+
+    @abstractmethod
+    def _sign(self, psbt: Psbt, mandate: Mandate) -> Psbt:
+        """Sign what was permitted."""
+
+    @abstractmethod
+    def sign_message(self, account: Account, text: str) -> tuple[bytes, str]:
+        """Sign a text with the account's key 0/0; returns the key and the signature in base64."""
 
 
 class ContentStore(Protocol):

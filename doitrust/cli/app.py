@@ -12,11 +12,12 @@ import click
 import platformdirs
 
 from doitrust.adapters.config import read_config
+from doitrust.adapters.files import exists
 from doitrust.adapters.pins import PinStore
 from doitrust.chain.networks import DEVNET, Network, network_named
 from doitrust.cli.options import Settings
 from doitrust.errors import Unavailable, Usage, UserRefused
-from doitrust.ports import ChainView, ContentStore, Progress
+from doitrust.ports import ChainView, ContentStore, Node, Progress
 from doitrust.text import visible
 from doitrust.trust.policy import MAX_WRITES, MIN_CONFIRMATIONS, Policy
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from doitrust.adapters.devnet import Devnet
+    from doitrust.adapters.wallet import Wallet
 
 T = TypeVar("T")
 
@@ -33,6 +35,14 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    def require_config(self) -> None:
+        """Raise `Unavailable` if the user named a configuration file that isn't there."""
+        if self.settings.config and not exists(self.config_file):
+            shown = visible(str(self.config_file))
+            raise Unavailable(
+                f"there is no configuration file {shown}", hint="doitrust config set KEY VALUE makes it"
+            )
 
     @cached_property
     def home(self) -> Path:
@@ -81,6 +91,24 @@ class App:
         )
 
     @cached_property
+    def node(self) -> Node:
+        """The chain to write to on this network."""
+        if self.network is DEVNET:
+            return self.devnet
+        raise Unavailable(
+            f"no node is known for {self.network.name} that could be written to",
+            hint="use --network devnet for the embedded chain",
+            code="no_source",
+        )
+
+    @cached_property
+    def wallet(self) -> "Wallet":
+        """The journal of what was signed, and what else is remembered for signing."""
+        from doitrust.adapters.wallet import Wallet
+
+        return Wallet(self.home / "wallet.db", self.network)
+
+    @cached_property
     def contents(self) -> ContentStore:
         """Where lists come from."""
         return self.devnet.contents
@@ -127,15 +155,25 @@ class App:
             # Tables pad their lines; nobody wants that in a file.
             sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
 
-    def ask(self, question: str) -> None:
-        """Ask a yes-or-no question; returns on yes. `--yes` answers it; without a terminal it is an error."""
+    def say(self, text: str) -> None:
+        """Tell people, on stderr, what was done beside the answer."""
+        self.notes.print(visible(text, 1000), soft_wrap=True)
+
+    def ask(self, question: str, *shown: str) -> None:
+        """Ask a yes-or-no question; returns on yes. `--yes` answers it; without a terminal it is an error.
+
+        `shown` are lines to look at before.
+        """
         if self.settings.yes:
             return
         if not sys.stdin.isatty():
             raise Usage(f"this needs an answer: {question}", hint="run it in a terminal, or add --yes")
         try:
+            for line in shown:
+                self.say(line)
             agreed = click.confirm(question, err=True)
-        except click.Abort:
+        except (click.Abort, KeyboardInterrupt):  # Ctrl-C, or the end of the input
+            click.echo(err=True)
             agreed = False
         if not agreed:
             raise UserRefused("you said no; nothing was changed")
@@ -179,12 +217,14 @@ def _console(*, stderr: bool) -> "Console":
     )
 
 
-def pass_app(function: Callable[..., T]) -> Callable[..., T]:
-    """Give a command the `App` as first argument."""
+def pass_app(function: Callable[..., T], *, makes_config: bool = False) -> Callable[..., T]:
+    """Give a command the `App` as first argument; only what makes the configuration may name one that isn't there."""
 
     def wrapped(*args: Any, **kwargs: Any) -> T:
-        settings: Settings = click.get_current_context().find_root().obj
-        return function(App(settings), *args, **kwargs)
+        app = App(click.get_current_context().find_root().obj)
+        if not makes_config:
+            app.require_config()
+        return function(app, *args, **kwargs)
 
     wrapped.__name__ = function.__name__
     wrapped.__doc__ = function.__doc__

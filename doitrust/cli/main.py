@@ -13,8 +13,16 @@ from doitrust.errors import DoitrustError
 
 _NOUNS = {
     "verify": ("doitrust.cli.verify", "verify", "Is this meter certified, by whom, and since when?"),
-    "org": ("doitrust.cli.org", "org", "Organisations of electricians: look at them, accept them."),
-    "meter": ("doitrust.cli.meter", "meter", "What the chain says about meters."),
+    "org": (
+        "doitrust.cli.org",
+        "org",
+        "Organisations of electricians: look at them, accept them, run yours.",
+    ),
+    "meter": ("doitrust.cli.meter", "meter", "Certify meters, and see what the chain says about them."),
+    "pi": ("doitrust.cli.pi", "pi", "The node at the meter: read it, pair it."),
+    "key": ("doitrust.cli.key", "key", "Your keys: make, show and remove them."),
+    "seal": ("doitrust.cli.seal", "seal", "The 1-of-2 address of a node and its client."),
+    "tx": ("doitrust.cli.tx", "tx", "Transactions: sign, send, what is under way."),
     "demo": ("doitrust.cli.demo", "demo", "See doitrust at work on a throw-away chain."),
     "devnet": ("doitrust.cli.devnet", "devnet", "The embedded chain, to try things out."),
     "config": ("doitrust.cli.config", "config", "Show and change settings."),

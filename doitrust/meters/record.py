@@ -4,10 +4,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import rfc8785
+
 from doitrust.chain.keys import is_compressed_key
 from doitrust.chain.names import MAX_VALUE_SIZE
 from doitrust.content.cid import parse_cid
-from doitrust.errors import BadData
+from doitrust.errors import BadData, Refused
 from doitrust.strictjson import read_object
 
 VERSION = 1
@@ -59,6 +61,35 @@ def read_record(value: bytes) -> Record:
 
 def _wrong(field: str, problem: str) -> NoReturn:
     raise BadData(f"the record's field {field!r} {problem}")
+
+
+def write_record(record: Record) -> bytes:
+    """Return a record's bytes (RFC 8785), read back as everybody will; raises `Refused` if it is too long."""
+    if isinstance(record, Revocation):
+        fields: dict[str, Any] = {"v": 1, "org": record.org, "revoked": record.reason}
+    else:
+        fields = {
+            "v": 1,
+            "org": record.org,
+            "node": record.node.hex(),
+            "client": record.client.hex(),
+            "ms": record.ms,
+            "seal": list(record.seal),
+            "doc": record.doc,
+            # The rules want 16 digits at least; all of them leave no room for a doubt, half of them for more seals.
+            "after": None if record.after is None else record.after[:32],
+        }
+    value = rfc8785.dumps({name: field for name, field in fields.items() if field not in (None, [])})
+    if len(value) > MAX_VALUE_SIZE:
+        raise Refused(
+            f"the record would have {len(value)} bytes, more than {MAX_VALUE_SIZE}",
+            hint="shorten the seal numbers or the reason",
+        )
+    try:
+        read_record(value)
+    except BadData as error:
+        raise Refused(f"this can't be a record: {error.message}") from None
+    return value
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

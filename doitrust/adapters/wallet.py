@@ -1,0 +1,182 @@
+"""What a home remembers of what it signs: the journal of transactions, owners' descriptors, pairings.
+
+SQLite, so that a process that is killed leaves the state before or after a step and nothing between, and several
+processes don't spend one coin twice. Nothing here is secret.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from doitrust.adapters.files import exists
+from doitrust.chain.networks import Network
+from doitrust.chain.tx import Transaction
+from doitrust.errors import BadData, Refused, Unavailable
+from doitrust.ports import SENT, SIGNED, Entry
+from doitrust.text import visible
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    id INTEGER PRIMARY KEY, network TEXT NOT NULL, txid TEXT NOT NULL, raw BLOB NOT NULL, state TEXT NOT NULL,
+    command TEXT NOT NULL, subject TEXT NOT NULL, fee INTEGER NOT NULL, created INTEGER NOT NULL,
+    note TEXT NOT NULL, details TEXT NOT NULL, UNIQUE (network, txid)
+) STRICT;
+CREATE TABLE IF NOT EXISTS spends (
+    network TEXT NOT NULL, txid TEXT NOT NULL, vout INTEGER NOT NULL, entry INTEGER NOT NULL REFERENCES entries,
+    PRIMARY KEY (network, txid, vout)
+) STRICT;
+CREATE TABLE IF NOT EXISTS descriptors (
+    network TEXT NOT NULL, script BLOB NOT NULL, descriptor TEXT NOT NULL, PRIMARY KEY (network, script)
+) STRICT;
+CREATE TABLE IF NOT EXISTS roots (
+    network TEXT NOT NULL, name TEXT NOT NULL, root TEXT NOT NULL, PRIMARY KEY (network, name)
+) STRICT;
+CREATE TABLE IF NOT EXISTS pairings (
+    network TEXT NOT NULL, node BLOB NOT NULL, client BLOB NOT NULL, PRIMARY KEY (network, node, client)
+) STRICT;
+"""
+
+_OPEN = (SIGNED, SENT)
+
+
+class Wallet:
+    """The file `path` for one network, made at the first use. All methods raise `Unavailable` if the disk refuses."""
+
+    def __init__(self, path: Path, network: Network) -> None:
+        self._path = path
+        self._network = network.name
+
+    # ---- the journal
+
+    def record(
+        self, tx: Transaction, command: str, subject: str, fee: int, now: int, details: Mapping[str, Any]
+    ) -> None:
+        """Keep a signed transaction before anybody else sees it.
+
+        Raises `Refused` if an open entry spends one of its coins: another process was faster.
+        """
+        with self._open() as database:
+            spent = [(self._network, i.txid, i.vout) for i in tx.inputs]
+            taken = (
+                "SELECT e.txid FROM spends s JOIN entries e ON e.id = s.entry"
+                " WHERE (s.network, s.txid, s.vout) = (?, ?, ?)"
+            )
+            for outpoint in spent:
+                other = database.execute(taken, outpoint).fetchone()
+                if other is not None and other[0] != tx.txid:
+                    raise Refused(
+                        f"the transaction {other[0]}, which is still under way, spends the same coin",
+                        hint="doitrust tx resume",
+                        code="coin_in_use",
+                    )
+            entry = database.execute(
+                "INSERT INTO entries (network, txid, raw, state, command, subject, fee, created, note, details)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?) ON CONFLICT DO UPDATE SET raw = excluded.raw,"
+                " state = excluded.state RETURNING id",
+                (self._network, tx.txid, tx.raw, SIGNED, command, subject, fee, now, json.dumps(details)),
+            ).fetchone()[0]
+            database.executemany(
+                "INSERT OR IGNORE INTO spends VALUES (?, ?, ?, ?)", [(*o, entry) for o in spent]
+            )
+
+    def mark(self, txid: str, state: str, note: str = "") -> None:
+        """Say what became of a transaction; one that is no longer open gives its coins free."""
+        with self._open() as database:
+            where = (self._network, txid)
+            database.execute(
+                "UPDATE entries SET state = ?, note = ? WHERE network = ? AND txid = ?", (state, note, *where)
+            )
+            if state not in _OPEN:
+                database.execute(
+                    "DELETE FROM spends WHERE entry = (SELECT id FROM entries WHERE network = ? AND txid = ?)",
+                    where,
+                )
+
+    def entries(self) -> list[Entry]:
+        """All of the journal, oldest first."""
+        columns = "raw, state, command, subject, fee, created, note, details"
+        query = f"SELECT {columns} FROM entries WHERE network = ? ORDER BY id"  # noqa: S608  # from the line above
+        return [self._entry(row) for row in self._rows(query, self._network)]
+
+    def pending(self, command: str, subject: str) -> Entry | None:
+        """The open entry that was made for this, or None."""
+        found = [e for e in self.entries() if e.is_open and (e.command, e.subject) == (command, subject)]
+        return found[-1] if found else None
+
+    def in_use(self) -> set[tuple[str, int]]:
+        """The outpoints that open entries spend."""
+        return set(self._rows("SELECT txid, vout FROM spends WHERE network = ?", self._network))
+
+    # ---- what else is remembered
+
+    def keep_descriptor(self, script: bytes, descriptor: str) -> None:
+        """Remember the descriptor of an owner's script."""
+        with self._open() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO descriptors VALUES (?, ?, ?)", (self._network, script, descriptor)
+            )
+
+    def descriptor(self, script: bytes) -> str | None:
+        """The descriptor whose script this is, if it is remembered."""
+        query = "SELECT descriptor FROM descriptors WHERE network = ? AND script = ?"
+        return next((text for (text,) in self._rows(query, self._network, script)), None)
+
+    def keep_root(self, name: str, root: str) -> None:
+        """Remember the root of an organisation that was made here."""
+        with self._open() as database:
+            database.execute("INSERT OR REPLACE INTO roots VALUES (?, ?, ?)", (self._network, name, root))
+
+    def root(self, name: str) -> str | None:
+        """The root of an organisation that was made here."""
+        query = "SELECT root FROM roots WHERE network = ? AND name = ?"
+        return next((root for (root,) in self._rows(query, self._network, name)), None)
+
+    def keep_pairing(self, node: bytes, client: bytes) -> None:
+        """Remember a pairing's keys."""
+        with self._open() as database:
+            database.execute("INSERT OR IGNORE INTO pairings VALUES (?, ?, ?)", (self._network, node, client))
+
+    def pairings(self) -> list[tuple[bytes, bytes]]:
+        """The (node, client) keys that are remembered."""
+        return list(self._rows("SELECT node, client FROM pairings WHERE network = ?", self._network))
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        if not exists(self._path):
+            return []
+        with self._open() as database:
+            return database.execute(query, values).fetchall()
+
+    def _entry(self, row: tuple[Any, ...]) -> Entry:
+        raw, state, command, subject, fee, created, note, details = row
+        try:
+            return Entry(
+                Transaction.parse(raw), state, command, subject, fee, created, note, json.loads(details)
+            )
+        except (BadData, ValueError):
+            raise BadData(f"the journal in {visible(str(self._path))} is damaged") from None
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """A connection inside one transaction, committed at the end or not at all."""
+        shown = visible(str(self._path))
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            database = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        except (OSError, sqlite3.Error) as error:
+            raise Unavailable(f"can't open {shown}: {error}", hint="is the home writable?") from None
+        try:
+            database.execute("PRAGMA synchronous = FULL")
+            if database.execute("PRAGMA user_version").fetchone()[0] == 0:
+                database.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "PRAGMA user_version = 1; COMMIT")
+            database.execute("BEGIN IMMEDIATE")
+            yield database
+            database.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            raise Unavailable(
+                f"can't use {shown}: {error}", hint="is the disk full, or the file damaged?"
+            ) from None
+        finally:
+            database.close()

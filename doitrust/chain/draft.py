@@ -1,0 +1,118 @@
+"""Drafts: transactions before they are signed. Which coins, how much change, how high a fee."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from doitrust.chain.amounts import doi
+from doitrust.chain.descriptors import OwnScript
+from doitrust.chain.mandate import MIN_FEE_RATE, NAME_AMOUNT, PAYMENT_VERSION, Mandate, permit
+from doitrust.chain.names import NAME_TX_VERSION, name_script
+from doitrust.chain.psbt import Psbt
+from doitrust.chain.psbt_sign import estimated_vsize
+from doitrust.chain.tx import Input, Output, Transaction
+from doitrust.errors import Refused
+
+#: L1: a write in a transaction with more inputs is as if absent.
+MAX_INPUTS = 16
+#: The schwartz that an output has to hold so that nodes relay it, generously: GetDustThreshold gives 546 for P2PKH,
+#: the largest (src/policy/policy.cpp).
+DUST = 546
+#: It may be replaced by one that pays more (BIP 125).
+SEQUENCE = 0xFFFFFFFD
+
+NOT_ENOUGH = "not_enough_doi"
+
+
+class Coin(NamedTuple):
+    """An output that can be spent, with the transaction that made it."""
+
+    previous: Transaction
+    vout: int
+
+    @property
+    def output(self) -> Output:
+        """The output itself."""
+        return self.previous.outputs[self.vout]
+
+
+class Draft(NamedTuple):
+    """An unsigned transaction and what it was made for."""
+
+    psbt: Psbt
+    mandate: Mandate
+
+    @property
+    def fee(self) -> int:
+        """Schwartz."""
+        return self.psbt.fee
+
+
+def compose(
+    mandate: Mandate,
+    source: OwnScript,
+    coins: Sequence[Coin],
+    name_coin: Coin | None,
+    rate: int = MIN_FEE_RATE,
+) -> Draft:
+    """Make the draft that does what `mandate` says with the `coins` of `source`, oldest first.
+
+    The first input is always the same for the same coins (the name's coin, else the oldest): drafts of one thing
+    exclude each other. Change returns to `source`. `rate` is in schwartz a 1000 virtual bytes. Raises `Refused` if
+    there is not enough.
+    """
+    outputs = list(mandate.payments)
+    if mandate.name is not None:
+        held = NAME_AMOUNT if name_coin is None else max(NAME_AMOUNT, name_coin.output.value)
+        outputs.insert(0, Output(held, name_script(*mandate.name)))
+    version = PAYMENT_VERSION if mandate.name is None else NAME_TX_VERSION
+    due = sum(output.value for output in outputs)
+    chosen = [] if name_coin is None else [name_coin]
+    for candidate in _choices(coins, MAX_INPUTS - len(chosen), due):
+        picked = [*chosen, *candidate]
+        psbt = _with_change(version, picked, outputs, source, rate)
+        if psbt is not None:
+            permit(psbt, mandate)
+            return Draft(psbt, mandate)
+    have = sum(coin.output.value for coin in coins)
+    needed = due - sum(coin.output.value for coin in chosen)
+    raise Refused(
+        f"there is not enough DOI: {doi(have)} can be spent, {doi(needed)} and a fee are needed",
+        code=NOT_ENOUGH,
+    )
+
+
+def _choices(coins: Sequence[Coin], most: int, due: int) -> list[list[Coin]]:
+    """Ever more coins, oldest first; then, as small ones may not suffice, the oldest and the largest."""
+    if not coins or most < 1:
+        return [[]]
+    oldest, rest = coins[0], sorted(coins[1:], key=lambda coin: -coin.output.value)
+    in_order = [list(coins[:count]) for count in range(0 if due == 0 else 1, min(len(coins), most) + 1)]
+    return [*in_order, [oldest, *rest[: most - 1]]]
+
+
+def _with_change(
+    version: int, coins: Sequence[Coin], outputs: Sequence[Output], source: OwnScript, rate: int
+) -> Psbt | None:
+    """The PSBT that spends exactly `coins`, or None if they don't suffice."""
+    if not coins:
+        return None
+    have, due = sum(coin.output.value for coin in coins), sum(output.value for output in outputs)
+    for change in (Output(0, source.script), None):
+        psbt = _unsigned(version, coins, [*outputs, *([] if change is None else [change])], source)
+        left = have - due - _fee(psbt, rate)
+        if change is not None and left >= DUST:
+            return _unsigned(version, coins, [*outputs, Output(left, source.script)], source)
+        if change is None and left >= 0:
+            return psbt
+    return None
+
+
+def _unsigned(version: int, coins: Sequence[Coin], outputs: Sequence[Output], source: OwnScript) -> Psbt:
+    inputs = [(Input(coin.previous.txid, coin.vout, b"", ()), SEQUENCE) for coin in coins]
+    psbt = Psbt.unsigned(Transaction.build(version, 0, inputs, outputs))
+    known = {coin.previous.txid: coin.previous for coin in coins}
+    return psbt.updated(known.get, [source])
+
+
+def _fee(psbt: Psbt, rate: int) -> int:
+    return -(-estimated_vsize(psbt) * rate // 1000)

@@ -1,0 +1,25 @@
+"""Evidence as it will be once a transaction of ours is mined: what a consumer will judge then."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from doitrust.chain.tx import Transaction
+from doitrust.trust.evidence import Evidence, Located, Place, Tip
+
+#: The block that isn't there yet.
+_BLOCK = "f" * 64
+
+
+def foresee(
+    evidence: Evidence, tx: Transaction, previous: Mapping[str, Transaction], confirmations: int
+) -> Evidence:
+    """Return `evidence` with `tx`, and what it spends, mined in the next block and `confirmations` deep.
+
+    Nothing else happens meanwhile: what the mempool holds of others is left as it waits.
+    """
+    tip = evidence.tip
+    later = Tip(tip.height + confirmations, _BLOCK, tip.time, tip.work)
+    found = {txid: Located(spent, None) for txid, spent in previous.items()}
+    place = Place(_BLOCK, tip.height + 1, 1, None)
+    transactions = {**found, **evidence.transactions, tx.txid: Located(tx, place)}
+    return replace(evidence, tip=later, transactions=transactions)
