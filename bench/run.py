@@ -1,6 +1,6 @@
 """What `make bench` measures, each as a ratio to a baseline in the same run. Prints; never fails.
 
-python bench/run.py [help|judge|bulk|flood]…
+python bench/run.py [help|judge|bulk|flood|sign|open]…
 """
 
 import gc
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from coincurve import PublicKey
 from synthetic import Synthetic
+from writing import bench_open, bench_sign
 
 from doitrust.chain.tx import Transaction
 from doitrust.trust.evidence import Evidence, Located
@@ -165,7 +166,14 @@ def bench_flood() -> None:
         )
 
 
-_ALL = {"help": bench_help, "judge": bench_judge, "bulk": bench_bulk, "flood": bench_flood}
+_ALL: dict[str, Callable[[], object]] = {
+    "help": bench_help,
+    "judge": bench_judge,
+    "bulk": bench_bulk,
+    "flood": bench_flood,
+    "sign": lambda: bench_sign(timed),
+    "open": lambda: bench_open(timed),
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or _ALL:
