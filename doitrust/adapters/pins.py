@@ -5,13 +5,13 @@ SQLite, so that several processes may accept at once and a full disk leaves what
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from doitrust.adapters.database import changing
 from doitrust.adapters.files import exists
 from doitrust.chain.networks import Network
-from doitrust.errors import BadData, Unavailable
+from doitrust.errors import BadData
 from doitrust.orgs.pins import Pin, Segment
 from doitrust.text import visible
 
@@ -69,26 +69,8 @@ class PinStore:
             query = "DELETE FROM pins WHERE network = ? AND name = ?"
             return database.execute(query, (self._network.name, name)).rowcount > 0
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection inside one transaction, committed at the end or not at all."""
-        shown = visible(str(self._path))
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(self._path, timeout=30, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            raise Unavailable(f"can't open {shown}: {error}", hint="is the home writable?") from None
-        try:
-            database.execute("BEGIN IMMEDIATE")
-            database.execute(_SCHEMA)
-            yield database
-            database.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
-            raise Unavailable(
-                f"can't use {shown}: {error}", hint="is the disk full, or the file damaged?"
-            ) from None
-        finally:
-            database.close()
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return changing(self._path, _SCHEMA)
 
     def _pin(self, name: str, segments: str) -> Pin:
         try:

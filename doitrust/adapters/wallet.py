@@ -6,15 +6,16 @@ processes don't spend one coin twice. Nothing here is secret.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from doitrust.adapters.database import changing
 from doitrust.adapters.files import exists
 from doitrust.chain.networks import Network
 from doitrust.chain.tx import Transaction
-from doitrust.errors import BadData, Refused, Unavailable
+from doitrust.errors import BadData, Refused
 from doitrust.ports import SENT, SIGNED, Entry
 from doitrust.text import visible
 
@@ -158,25 +159,5 @@ class Wallet:
         except (BadData, ValueError):
             raise BadData(f"the journal in {visible(str(self._path))} is damaged") from None
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection inside one transaction, committed at the end or not at all."""
-        shown = visible(str(self._path))
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(self._path, timeout=30, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            raise Unavailable(f"can't open {shown}: {error}", hint="is the home writable?") from None
-        try:
-            database.execute("PRAGMA synchronous = FULL")
-            if database.execute("PRAGMA user_version").fetchone()[0] == 0:
-                database.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "PRAGMA user_version = 1; COMMIT")
-            database.execute("BEGIN IMMEDIATE")
-            yield database
-            database.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
-            raise Unavailable(
-                f"can't use {shown}: {error}", hint="is the disk full, or the file damaged?"
-            ) from None
-        finally:
-            database.close()
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return changing(self._path, _SCHEMA)

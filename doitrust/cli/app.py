@@ -35,6 +35,7 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._when_told: list[Callable[[], None]] = []
 
     def require_config(self) -> None:
         """Raise `Unavailable` if the user named a configuration file that isn't there."""
@@ -154,6 +155,14 @@ class App:
                 render(self.console)
             # Tables pad their lines; nobody wants that in a file.
             sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
+        if self._when_told:
+            sys.stdout.flush()
+        for act in self._when_told:
+            act()
+
+    def when_told(self, act: Callable[[], None]) -> None:
+        """Let `act` run once the user has the answer: not if the process is ended before."""
+        self._when_told.append(act)
 
     def say(self, text: str) -> None:
         """Tell people, on stderr, what was done beside the answer."""

@@ -18,7 +18,7 @@ from doitrust.chain.psbt import Psbt
 from doitrust.chain.tx import Output, Transaction
 from doitrust.cli.app import App
 from doitrust.cli.signing import Chosen
-from doitrust.errors import StillWaiting
+from doitrust.errors import Refused, StillWaiting
 from doitrust.ports import Entry
 from doitrust.text import visible
 from doitrust.workflows import sending, spending
@@ -35,13 +35,15 @@ class Job(NamedTuple):
     """What a command wants done.
 
     `question` is asked before signing, if there is one. `check` judges the signed transaction and returns what the
-    answer shall hold beside; `kept` is called once it is safe in the journal.
+    answer shall hold beside; `publish` puts on IPFS what the transaction names, before anybody else sees it; `kept`
+    is called once it is safe in the journal, and again where it is gone on with.
     """
 
     order: Order
     purpose: Purpose
     question: str | None = None
     check: Callable[[Transaction], Mapping[str, Any]] = lambda _tx: _NOTHING
+    publish: Callable[[], None] = lambda: None
     kept: Callable[[Transaction], None] = lambda _tx: None
 
 
@@ -67,12 +69,19 @@ def carry_out(app: App, who: Chosen, job: Job, given: Mapping[str, Any]) -> dict
     entry = sending.under_way(wallet, job.purpose)
     if entry is not None and not dry:
         app.notes.print(f"Going on with {entry.tx.txid}, which was signed before.", soft_wrap=True)
-        extra = job.check(entry.tx)
+        try:
+            extra = job.check(entry.tx)
+        except Refused as error:
+            sending.give_up(app.node, wallet, entry, error)
+            raise
+        job.publish()
+        job.kept(entry.tx)
         return {**_deliver(app, entry.tx, entry.fee, given), **extra}
     draft = spending.draft(app.node, wallet, job.order)
     if dry:
         return {"dry_run": True, **draft_view(draft.psbt, app.network)}
     if who.file is not None:
+        job.publish()
         write_atomic(who.file, (draft.psbt.text + "\n").encode(), "the PSBT")
         return {"psbt": str(who.file), **draft_view(draft.psbt, app.network)}
     if job.question is not None:
@@ -86,6 +95,7 @@ def _sign_and_send(app: App, who: Chosen, job: Job, draft: Draft, given: Mapping
         raise AssertionError("a signer or a file was chosen")
     tx = sending.sign(who.signer, draft)
     extra = job.check(tx)
+    job.publish()
     purpose = job.purpose
     app.wallet.record(tx, purpose.command, purpose.subject, draft.fee, int(time.time()), purpose.details)
     job.kept(tx)
@@ -102,11 +112,13 @@ def send(app: App, tx: Transaction, fee: int, wait: int) -> Sent:
     try:
         with app.progress("Waiting for a block") as progress:
             patience = Patience(wait, lambda: time.sleep(_PAUSE), progress)
-            return sending.deliver(app.node, app.wallet, tx, fee, patience)
+            sent = sending.deliver(app.node, app.wallet, tx, fee, patience)
     except KeyboardInterrupt:
         raise StillWaiting(
             f"{tx.txid} was sent and waits for its block; nothing is lost", hint="doitrust tx resume"
         ) from None
+    app.when_told(lambda: sending.told(app.wallet, sent))
+    return sent
 
 
 def sent_view(sent: Sent) -> dict[str, Any]:

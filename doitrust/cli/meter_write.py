@@ -74,7 +74,8 @@ def certify(app: App, pairing: str, org: str, **given: Any) -> None:
     documents = _documents(app, paired, given["seals"], given["photos"], dry=given["dry_run"])
     after = None if given["after"] is None else _after(given["after"])
     record = certifying.certificate(case, paired, given["seals"], documents.cid, after)
-    if _stands(case, record) and not given["dry_run"]:
+    subject = f"{paired.meter} {org}"
+    if _stands(case, record) and not given["dry_run"] and app.wallet.pending("certify", subject) is None:
         _answer_standing(app, case)
         return
     _warn(app, paired)
@@ -92,14 +93,16 @@ def certify(app: App, pairing: str, org: str, **given: Any) -> None:
     )
 
     def check(tx: Transaction) -> Mapping[str, Any]:
+        return {"verdict": verdict_view(_judged(app, case, tx))}
+
+    def publish() -> None:
         for data in documents.files:
             app.contents.put_file(data)
-        return {"verdict": verdict_view(_judged(app, case, tx))}
 
     def kept(_tx: Transaction) -> None:
         app.wallet.keep_pairing(paired.node, paired.client)
 
-    job = Job(order, Purpose("certify", f"{paired.meter} {org}", details), question, check, kept)
+    job = Job(order, Purpose("certify", subject, details), question, check, publish, kept)
     answer = {"meter": paired.meter, "fingerprint": mark, **carry_out(app, who, job, given)}
     if given["dry_run"]:
         answer["record"] = value.decode()
@@ -134,12 +137,14 @@ def revoke(app: App, number: str, org: str, reason: str, **given: Any) -> None:
     account, source = _revoker(app, who, case)
     record = Revocation(case.org, reason)
     report = case.report
-    if report is not None and report.state == "revoked" and _same_reason(case, reason):
+    subject = f"{case.meter} {case.org}"
+    done = report is not None and report.state == "revoked" and _same_reason(case, reason)
+    if done and app.wallet.pending("revoke", subject) is None:
         _answer_standing(app, case)
         return
     value = write_record(record)
     order = Order(account, source, NameOutput(case.record, value, source.script))
-    purpose = Purpose("revoke", f"{case.meter} {case.org}", {"value": value.decode()})
+    purpose = Purpose("revoke", subject, {"value": value.decode()})
     answer = _carried(app, who, case, Job(order, purpose), given)
     app.answer(answer, lambda console: render_sent(console, answer, f"{case.meter} is revoked."))
 
@@ -209,7 +214,7 @@ def _carried(app: App, who: Chosen, case: Case, job: Job, given: Mapping[str, An
 def _judged(app: App, case: Case, tx: Transaction) -> Verdict:
     """The verdict that consumers will see; asks where it takes long to come."""
     if sending.confirmations_of(app.node, tx.txid) > 0:
-        return case.verdict
+        return certifying.later(case)  # it is written, whatever it counts for
     verdict, needed = certifying.judge_ahead(case, tx, app.node)
     if needed > case.policy.min_confirmations:
         app.ask(
@@ -248,7 +253,7 @@ def _answer_standing(app: App, case: Case) -> None:
         "confirmations": deciding.confirmations,
         "fee": doi(fees.get(deciding.txid, 0)),
         "already": True,
-        "verdict": verdict_view(case.verdict),
+        "verdict": verdict_view(certifying.later(case)),
     }
     app.answer(
         value, lambda console: render_sent(console, value, f"This was written already for {case.meter}.")

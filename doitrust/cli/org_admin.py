@@ -32,6 +32,7 @@ from doitrust.orgs.acceptance import (
 from doitrust.orgs.drafting import REASONS, ListDraft, check_member_name
 from doitrust.orgs.link import write_link
 from doitrust.orgs.members import MAX_LIST_BYTES
+from doitrust.orgs.names import record_name
 from doitrust.orgs.pins import Pin, Segment, fingerprint
 from doitrust.ports import DONE
 from doitrust.text import visible
@@ -59,6 +60,8 @@ def create(app: App, name: str, members: Sequence[str], owner: str | None, **giv
     who = chosen(app)
     source = source_of(who, Account.OWNER)
     owned_by = source if owner is None else read_owner(owner, app.network)
+    if app.wallet.pending("org", name) is None:
+        publishing.refuse_owned(app.node, app.contents, name, source.script)
     publication = publishing.first(app.contents, name, people, owned_by.script)
 
     def kept(tx: Transaction) -> None:
@@ -188,9 +191,9 @@ def transfer(app: App, name: str, address: str, files: Sequence[str], **given: A
     name = organisation_name(name)
     try:
         script = script_of(address, app.network)
-        acceptances = [read_acceptance(read_bounded(Path(f), MAX_BYTES, "the acceptance")) for f in files]
     except BadData as error:
         raise Usage(error.message) from None
+    acceptances = [read_acceptance(read_bounded(Path(f), MAX_BYTES, "the acceptance")) for f in files]
     check_acceptances(acceptances, app.network, name, address)
     who, owned = _owned(app, name)
     for acceptance in acceptances:
@@ -289,11 +292,22 @@ def _owned(app: App, name: str) -> tuple[Chosen, Owned]:
 
 
 def _finish_earlier(app: App, name: str) -> None:
-    """An earlier write whose confirmation nobody saw, because the process was ended, is done now."""
-    entry = app.wallet.pending("org", name)
-    if entry is not None and sending.confirmations_of(app.node, entry.tx.txid) > 0:
-        app.wallet.mark(entry.tx.txid, DONE)
-        app.notes.print(f"The earlier write {entry.tx.txid} is confirmed.", soft_wrap=True)
+    """An earlier write whose confirmation nobody saw, because the process was ended, is done now.
+
+    Raises `Refused` for one that came by `tx send` and isn't confirmed: a second could stand beside it.
+    """
+    for entry in app.wallet.entries():
+        if not entry.is_open or all(output.name != record_name(name) for _, output in entry.tx.writes):
+            continue
+        if sending.confirmations_of(app.node, entry.tx.txid) > 0:
+            app.wallet.mark(entry.tx.txid, DONE)
+            app.notes.print(f"The earlier write {entry.tx.txid} is confirmed.", soft_wrap=True)
+        elif entry.command != "org":
+            raise Refused(
+                f"an earlier write of {name} is still under way: {entry.tx.txid}",
+                hint="doitrust tx resume",
+                code="under_way",
+            )
 
 
 def _publish(

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from doitrust.chain.keys import is_compressed_key
 from doitrust.cli.app import App, pass_app
 from doitrust.cli.options import FILE, group
+from doitrust.cli.signing import read_key
 from doitrust.errors import BadData, Usage
 from doitrust.meters.reading import Reading, Register, reading_json
 from doitrust.pi.sources import DEFAULT_SOURCE, Reader, open_source
@@ -127,7 +127,7 @@ def pair(app: App, client: str, telegrams: str, timeout: float, **rest: Any) -> 
     """Make a pairing."""
     from doitrust.meters.pairing import write_pairing
 
-    pairing = _paired(app, _client_key(client), telegrams, timeout, rest)
+    pairing = _paired(app, read_key(client), telegrams, timeout, rest)
     if rest["out"] is not None:
         from doitrust.adapters.files import write_atomic
 
@@ -154,19 +154,6 @@ def _paired(app: App, client: bytes, telegrams: str, timeout: float, rest: dict[
     created = int(time.time())
     made = Pairing(network, reading.meter or "", node, client, reading, created, rest["kind"], origin)
     return sign_pairing(made, key.sign_message)
-
-
-def _client_key(text: str) -> bytes:
-    try:
-        key = bytes.fromhex(text) if len(text) == 66 else b""
-    except ValueError:
-        key = b""
-    if not is_compressed_key(key):
-        raise Usage(
-            f"{visible(text, 80)!r} is no public key",
-            hint="66 hex digits that begin with 02 or 03, as in doitrust key show NAME",
-        )
-    return key
 
 
 def _origin(text: str | None) -> str | None:

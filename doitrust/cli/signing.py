@@ -30,6 +30,8 @@ def chosen(app: App) -> Chosen:
     text = app.settings.signer or app.config.get("signer")
     given = app.settings.source
     source = None if given is None else read_owner(given, app.network)
+    if given is not None and source is not None and len(source.origins) > 1:
+        app.wallet.keep_descriptor(source.script, str(Descriptor.parse(given, app.network)))
     if text is None and (only := _only_key(app)) is not None:
         text = _KEYSTORE + only
     if text is None:

@@ -19,12 +19,15 @@ from doitrust.cli.carry import draft_view, entry_view, render_sent, send, sent_v
 from doitrust.cli.options import FILE, argument, command, group
 from doitrust.cli.signing import chosen
 from doitrust.cli.views import verdict_view
-from doitrust.errors import DoitrustError, Usage
+from doitrust.errors import DoitrustError, Refused, Usage
 from doitrust.orgs.names import name_of_record
 from doitrust.orgs.pins import Pin, Segment
 from doitrust.ports import DONE, REFUSED
 from doitrust.text import visible
 from doitrust.workflows import cosign, sending
+
+#: Bytes that the largest QR code holds at the lowest error level (ISO/IEC 18004, version 40-L).
+_MOST_QR = 2953
 
 
 @group("tx", "Transactions: sign and send what others drafted, and what is under way.")
@@ -37,12 +40,27 @@ _FILE = argument("file", "A PSBT, binary or base64.", type=FILE)
 
 @command("show", "What a PSBT would do, and who has signed it.")
 @_FILE
+@click.option("--qr", is_flag=True, help="As QR code too, for a wallet without a cable.")
 @pass_app
-def show(app: App, file: str) -> None:
+def show(app: App, file: str, qr: bool) -> None:
     """Show a PSBT."""
     psbt = _read(file)
     value = _psbt_view(app, file, psbt)
     app.answer(value, lambda console: _render(console, app, psbt, value))
+    if qr:
+        _print_code(app, psbt)
+
+
+def _print_code(app: App, psbt: Psbt) -> None:
+    """Print the base64 form as QR code; raises `Refused` for one that no code can hold."""
+    from doitrust.cli.qr import print_qr
+
+    if len(psbt.text) > _MOST_QR:
+        raise Refused(
+            f"the PSBT has {len(psbt.text)} characters, and a QR code holds {_MOST_QR}",
+            hint="hand over the file",
+        )
+    print_qr(app.notes if app.settings.json else app.console, psbt.text)
 
 
 @command("sign", "Sign a PSBT, in place or to another file.")
@@ -132,7 +150,7 @@ def _render_list(console: Console, values: Sequence[Mapping[str, Any]]) -> None:
 @command("resume", "Go on with what was signed: judge it, send it again, wait for it. Nothing is paid twice.")
 @waiting
 @pass_app
-def resume(app: App, **given: Any) -> None:
+def resume(app: App, **given: Any) -> int:
     """Finish what is under way, and what a reorganisation removed."""
     values: list[dict[str, Any]] = []
     for entry in app.wallet.entries():
@@ -152,9 +170,12 @@ def resume(app: App, **given: Any) -> None:
         except DoitrustError as error:
             if error.exit_code == 4:
                 raise
+            if isinstance(error, Refused):
+                sending.give_up(app.node, app.wallet, entry, error)
             value |= {"confirmations": 0, "error": error.message}
         values.append(value)
     app.answer(values, lambda console: _render_resumed(console, values))
+    return int(any(value["error"] is not None for value in values))
 
 
 def _render_resumed(console: Console, values: Sequence[Mapping[str, Any]]) -> None:

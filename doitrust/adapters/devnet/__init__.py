@@ -1,7 +1,8 @@
 """The embedded chain ("devnet"): Doichain's regtest in a folder, without a node, and unsafe in the same ways.
 
 `rules`, `names`, `connect`, `work`, `policy`, `miner` are pure and say what Doichain Core accepts; `tables`,
-`pool`, `store` keep it in SQLite; `chain` offers it through our ports; `recorded` reads recorded chains.
+`pool`, `store` keep it in SQLite; `chain` offers it through our ports; `recorded` reads recorded chains, `fund` pays
+from the miner's coins, and `rpc` serves the chain as a node does.
 """
 
 from doitrust.adapters.devnet.chain import Devnet as Devnet

@@ -6,6 +6,7 @@ processes share. Nothing of the chain is held in memory: every call sees what th
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
@@ -13,12 +14,15 @@ from doitrust.adapters.blocks import LocalBlocks
 from doitrust.adapters.devnet import params
 from doitrust.adapters.devnet.connect import connect
 from doitrust.adapters.devnet.files import forget_contents, size_of
+from doitrust.adapters.devnet.fund import Funded, fund
 from doitrust.adapters.devnet.miner import Chosen, build, choose
+from doitrust.adapters.devnet.policy import MAX_FEE_RATE
 from doitrust.adapters.devnet.recorded import Recorded
 from doitrust.adapters.devnet.reject import Rejected
 from doitrust.adapters.devnet.rules import Next
 from doitrust.adapters.devnet.store import Session, Store
 from doitrust.adapters.devnet.view import Overlay
+from doitrust.chain.address import script_of
 from doitrust.chain.block import Block
 from doitrust.chain.networks import DEVNET, Network
 from doitrust.chain.tx import Transaction
@@ -159,6 +163,11 @@ class Devnet:
                 if session.pool.spender(outpoint) is None
             ]
 
+    def is_unspent(self, txid: str, vout: int) -> bool:
+        """Whether the output, a name's too, is in the chain and nothing spends it, in the mempool neither."""
+        with self._store.reading() as session:
+            return session.chain.coin((txid, vout)) is not None and session.pool.spender((txid, vout)) is None
+
     def status(self) -> Status:
         """What there is."""
         with self._store.reading() as session:
@@ -174,23 +183,35 @@ class Devnet:
                 size=size_of(self.directory),
             )
 
+    def session(self) -> AbstractContextManager[Session]:
+        """A view of one moment, not to be written to: for whoever needs more of the chain than the ports offer."""
+        return self._store.reading()
+
     # ---- Broadcaster
 
-    def broadcast(self, raw: bytes) -> str:
+    def broadcast(self, raw: bytes, *, max_fee_rate: int = MAX_FEE_RATE) -> str:
         """Take a transaction into the mempool, mine a block if automine is on, and return the txid.
 
-        Sending again what waits already is no error. Raises `Refused` with the node's reason as `code`, and
-        `BadData` for bytes that are no transaction.
+        Sending again what waits already is no error. `max_fee_rate`: schwartz a 1000 virtual bytes, 0 for no limit.
+        Raises `Refused` with the node's reason as `code`, and `BadData` for bytes that are no transaction.
         """
         tx = Transaction.parse(raw)
         with self._store.changing() as session:
             if session.pool.transaction(tx.txid) is None:
                 if any(session.chain.coin((tx.txid, vout)) for vout in range(len(tx.outputs))):
                     raise Rejected("txn-already-known", "the transaction is in the chain already")
-                session.pool.admit(tx, relay=True)
+                session.pool.admit(tx, relay=True, max_fee_rate=max_fee_rate)
             if session.chain.setting("automine"):
                 self._mine(session)
         return tx.txid
+
+    def advance(self) -> bool:
+        """Make a block if automine is on."""
+        with self._store.changing() as session:
+            if not session.chain.setting("automine"):
+                return False
+            self._mine(session)
+        return True
 
     # ---- the miner
 
@@ -219,6 +240,16 @@ class Devnet:
         with self._store.changing() as session:
             _append(session, block, session.chain.next())
         return block.header.hash
+
+    def fund(self, address: str, amount: int) -> Funded:
+        """Pay `amount` schwartz of the miner's to `address` in a block of its own, so that it can be spent at once.
+
+        Mines what it takes to have mature coins first, whether automine is on or off. Raises `BadData` for what is
+        no address of the devnet's, `Usage` for dust, `Refused` for more than the miner can ever pay.
+        """
+        script = script_of(address, self.network)
+        with self._store.changing() as session:
+            return fund(session, lambda chosen: self._mine(session, chosen), script, amount)
 
     def automine(self, on: bool) -> None:
         """Say whether each broadcast mines a block."""

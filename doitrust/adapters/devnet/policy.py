@@ -65,15 +65,15 @@ def check_standard(tx: Transaction, spend: Spend) -> None:
         raise Rejected("tx-size-small")
 
 
-def check_relay(checked: Checked, *, limits: bool = True) -> None:
+def check_relay(checked: Checked, *, limits: bool = True, max_fee_rate: int = MAX_FEE_RATE) -> None:
     """Check what a checked transaction spends and pays, and its scripts by the standard rules. Raises `Rejected`.
 
-    `limits`: whether the fee must be within the limits.
+    `limits`: whether the fee must be within the limits; `max_fee_rate` is the upper one, 0 for none.
     """
     if any(not _is_standard_input(coin.script) for coin in checked.coins):
         raise Rejected("bad-txns-nonstandard-inputs")
     if limits:
-        _check_fee(checked)
+        _check_fee(checked, max_fee_rate)
     check_scripts(checked, STANDARD_FLAGS)
 
 
@@ -90,14 +90,14 @@ def dust_limit(script: bytes) -> int:
     return fee_at(DUST_RATE, size)
 
 
-def _check_fee(checked: Checked) -> None:
+def _check_fee(checked: Checked, max_fee_rate: int) -> None:
     weight = checked.spend.weight
     sigops = checked.spend.sigop_cost(STANDARD_FLAGS & (ScriptFlag.P2SH | ScriptFlag.WITNESS))
     least = fee_at(MIN_FEE_RATE, (max(weight, sigops * _BYTES_PER_SIGOP) + 3) // 4)
     if checked.fee < least:
         raise Rejected("min relay fee not met", f"{checked.fee} < {least} schwartz")
-    most = fee_at(MAX_FEE_RATE, (weight + 3) // 4)
-    if checked.fee > most:
+    most = fee_at(max_fee_rate, (weight + 3) // 4)
+    if max_fee_rate and checked.fee > most:
         raise Rejected("absurdly-high-fee", f"{checked.fee} > {most} schwartz")
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from doitrust.adapters.devnet import params
 from doitrust.adapters.devnet.names import names_written
-from doitrust.adapters.devnet.policy import check_relay, check_standard
+from doitrust.adapters.devnet.policy import MAX_FEE_RATE, check_relay, check_standard
 from doitrust.adapters.devnet.reject import Rejected
 from doitrust.adapters.devnet.rows import Rows, key
 from doitrust.adapters.devnet.rules import (
+    Checked,
     check_form,
     check_scripts,
     check_transaction,
@@ -93,11 +94,16 @@ class Pool(Rows):
 
     # ---- coming and going
 
-    def admit(self, tx: Transaction, *, relay: bool) -> None:
-        """Take a transaction in, after all checks (MemPoolAccept). Raises `Rejected`.
+    def admit(self, tx: Transaction, *, relay: bool, max_fee_rate: int = MAX_FEE_RATE) -> None:
+        """Take a transaction in, after all checks. Raises `Rejected`."""
+        self.check(tx, relay=relay, max_fee_rate=max_fee_rate)
+        self._insert(tx)
+
+    def check(self, tx: Transaction, *, relay: bool, max_fee_rate: int = MAX_FEE_RATE) -> Checked:
+        """Check a transaction that wants in (MemPoolAccept). Raises `Rejected`.
 
         `relay`: whether it must also be what nodes relay (`policy.py`), or only what a block may hold, as when it
-        comes back from a block that was removed.
+        comes back from a block that was removed. `max_fee_rate`: schwartz a 1000 virtual bytes, 0 for no limit.
         """
         at = self._chain.next()
         spend = Spend(tx, ())
@@ -113,9 +119,9 @@ class Pool(Rows):
                 raise Rejected("txn-mempool-conflict", f"{spent.txid}:{spent.vout} is being spent")
         checked = check_transaction(tx, self, at, waiting=True)
         if relay:
-            check_relay(checked)
+            check_relay(checked, max_fee_rate=max_fee_rate)
         check_scripts(checked, params.block_flags(at.height))
-        self._insert(tx)
+        return checked
 
     def readmit(self, transactions: Iterable[Transaction]) -> None:
         """Make the mempool anew of those of `transactions` that can still stand in a block."""

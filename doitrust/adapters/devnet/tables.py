@@ -118,10 +118,28 @@ class Tables(Rows):
         """Whether the block is in the chain."""
         return self._one("SELECT 1 FROM blocks WHERE hash = ?", bytes.fromhex(block_hash)) is not None
 
+    def height_of(self, block_hash: str) -> int | None:
+        """The height of the block, or None if it is not in the chain."""
+        row = self._one("SELECT height FROM blocks WHERE hash = ?", bytes.fromhex(block_hash))
+        return None if row is None else row[0]
+
+    def hash_at(self, height: int) -> str | None:
+        """The hash of the block at `height`, or None."""
+        row = self._one("SELECT hash FROM blocks WHERE height = ?", height)
+        return None if row is None else row[0].hex()
+
+    def work_below(self, height: int) -> int:
+        """The work of the chain below block `height`, which is there."""
+        return int(self._one("SELECT below FROM blocks WHERE height = ?", height)[0])
+
     def block(self, height: int) -> bytes | None:
         """The raw block at `height`, or None."""
         row = self._one("SELECT raw FROM blocks WHERE height = ?", height)
         return None if row is None else bytes(row[0])
+
+    def size_of_blocks(self) -> int:
+        """The bytes of all blocks."""
+        return int(self._one("SELECT sum(length(raw)) FROM blocks")[0])
 
     def append(self, block: Block, height: int, changes: Overlay) -> None:
         """Add the next block with what it changes, keeping what is needed to undo it."""
@@ -181,6 +199,28 @@ class Tables(Rows):
         for (txid,) in self._each("SELECT txid FROM names WHERE name = ? ORDER BY height, position", name):
             yield txid.hex()
 
+    def writes(self, name: bytes) -> list[tuple[int, str]]:
+        """The height and txid of every write of `name`, in chain order; one that was mined again comes again."""
+        rows = self._all("SELECT height, txid FROM names WHERE name = ? ORDER BY height, position", name)
+        return [(height, txid.hex()) for height, txid in rows]
+
+    def records(self, start: bytes) -> Iterator[tuple[bytes, Record]]:
+        """What the name database holds from `start` on, in the node's order: shorter names first.
+
+        Source: src/names/common.h, NameComparator.
+        """
+        for name, height, txid, vout in self._each(
+            """SELECT name, height, txid, vout FROM records WHERE (length(name), name) >= (length(?1), ?1)
+               ORDER BY length(name), name""",
+            start,
+        ):
+            yield name, Record(height, txid.hex(), vout)
+
+    def heights(self, txid: str) -> list[int]:
+        """The heights at which a transaction stands in the chain."""
+        rows = self._all("SELECT height FROM places WHERE txid = ? ORDER BY height", bytes.fromhex(txid))
+        return [height for (height,) in rows]
+
     def names(self, prefix: bytes) -> Iterator[bytes]:
         """Every name that was ever written and starts with `prefix`, sorted."""
         for (name,) in self._each("SELECT DISTINCT name FROM names WHERE name >= ? ORDER BY name", prefix):
@@ -196,6 +236,15 @@ class Tables(Rows):
             script,
         )
         return [((txid.hex(), vout), _coin(coin)) for txid, vout, *coin in rows]
+
+    def count_coins(self) -> int:
+        """How many coins there are."""
+        return int(self._one("SELECT count(*) FROM coins")[0])
+
+    def made_by(self, txid: str) -> list[int]:
+        """The heights at which the transaction made the coins that are still unspent."""
+        rows = self._all("SELECT height FROM coins WHERE txid = ? ORDER BY vout", bytes.fromhex(txid))
+        return [height for (height,) in rows]
 
     # ---- underneath
 
