@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 from doitrust.chain.accounts import Account
 from doitrust.chain.descriptors import OwnScript
@@ -12,7 +12,7 @@ from doitrust.chain.psbt import Psbt
 from doitrust.chain.tx import Transaction
 from doitrust.content.cid import Cid
 from doitrust.errors import Refused
-from doitrust.trust.evidence import Located, Tip
+from doitrust.trust.evidence import Located, Source, Tip
 
 #: Tells how far a long piece of work is: (done, of how many).
 Progress = Callable[[int, int], None]
@@ -49,11 +49,52 @@ class ChainView(Protocol):
     def transaction(self, txid: str) -> Located | None:
         """The transaction at its first occurrence in the chain, or from the mempool without a place, or None."""
 
+    def transactions(self, txids: Sequence[str]) -> Mapping[str, Located | None]:
+        """Several of them, by txid, in as few questions as there can be."""
+
+    def sources(self) -> tuple[Source, ...]:
+        """Who answers, and who was found to answer wrongly so far (N3)."""
+
     def mempool(self, name: bytes) -> list[str]:
         """Txids of waiting transactions that write `name`."""
 
     def names(self, prefix: bytes) -> Iterator[bytes]:
         """Every name in the chain that starts with `prefix`, sorted, each once."""
+
+
+class BlockSource(ChainView, Protocol):
+    """A source whose chain can be walked block by block. All methods raise `Unavailable` if it can't answer."""
+
+    def hash_at(self, height: int) -> str | None:
+        """The hash of the block at `height` now, or None above the tip."""
+
+    def blocks(self, start: int, end: int) -> Iterator[tuple[str, bytes]]:
+        """Hash and raw bytes of the blocks from `start` to `end`, in order, as far as there are; nothing is checked."""
+
+    def raw_transactions(self, txids: Sequence[str]) -> Mapping[str, Transaction | None]:
+        """Several by txid (N1), wherever they stand, or None: for what is spent, whose place says nothing."""
+
+    def pending(self) -> Mapping[bytes, Sequence[str]]:
+        """The txids of waiting transactions by the names they write."""
+
+
+class MeterIndex(ChainView, Protocol):
+    """A view of one moment of a chain's `bp/` records, all of which are at hand; `tip` moves on to the next."""
+
+    def meters(self, organisation: str | None = None) -> Iterator[str]:
+        """Every meter with a record, or only those with one that names `organisation`; sorted."""
+
+    def count(self, organisation: str | None = None) -> int:
+        """How many of them there are at most; records that belong to no meter's number are in it."""
+
+    def replaced(self, organisations: Sequence[str]) -> Iterator[str]:
+        """The meters with certificates in these organisations' names for several pairs of node and client; sorted."""
+
+    def written(self, above: int) -> set[bytes]:
+        """The names written above a height, organisations' too."""
+
+    def waiting(self) -> set[tuple[bytes, str]]:
+        """(name, txid) of what waiting transactions write, where an own node says so."""
 
 
 class Broadcaster(Protocol):
@@ -91,7 +132,6 @@ class UnspentCoin(Protocol):
         """Whether the next block may spend it, which a coinbase's coin has to wait for."""
 
 
-@runtime_checkable
 class CoinView(Protocol):
     """What there is to spend."""
 
@@ -104,6 +144,9 @@ class CoinView(Protocol):
 
 class Node(ChainView, CoinView, Broadcaster, Protocol):
     """A chain that can be written to."""
+
+    def fee_rate(self) -> int:
+        """What a transaction should pay, in schwartz a 1000 virtual bytes; at least what nodes relay."""
 
     def advance(self) -> bool:
         """Make a block if this chain makes its own and may (the embedded one with automine); otherwise False."""
@@ -152,6 +195,10 @@ class Journal(Protocol):
         """The outpoints that open entries spend."""
 
 
+#: The code of a refusal by somebody who has no key for what is to be signed.
+NOT_OURS = "not_ours"
+
+
 class Signer(ABC):
     """Somebody's keys, in a keystore or on a device. What no signer of ours does is refused here, for all of them."""
 
@@ -170,7 +217,7 @@ class Signer(ABC):
         permit(psbt, mandate)
         signed = self._sign(psbt, mandate)
         if signed.serialize() == psbt.serialize():
-            raise Refused(f"{self.name} has no key that could sign this", code="not_ours")
+            raise Refused(f"{self.name} has no key that could sign this", code=NOT_OURS)
         return signed
 
     @abstractmethod

@@ -599,7 +599,8 @@ class View:
 
     def __init__(self, chain: MadeChain, source: Source = OWN_NODE) -> None:
         self.chain = chain
-        self.name, self.own = source
+        self.source = source
+        self.name, self.own, _ = source
         self.network = chain.network
 
     def tip(self) -> Tip:
@@ -622,6 +623,12 @@ class View:
 
     def transaction(self, txid: str) -> Located | None:
         return self.chain.evidence().transactions.get(txid)
+
+    def transactions(self, txids: Sequence[str]) -> dict[str, Located | None]:
+        return {txid: self.transaction(txid) for txid in txids}
+
+    def sources(self) -> tuple[Source, ...]:
+        return (self.source,)
 
     def names(self, prefix: bytes) -> Iterator[bytes]:
         return iter(name for name in self.chain.evidence().names if name.startswith(prefix))

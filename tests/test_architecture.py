@@ -43,6 +43,7 @@ ROOMS: dict[str, frozenset[str]] = {
 #: Each third-party library, by the name it is imported by, and the rooms that may use it.
 LIBRARIES: dict[str, frozenset[str]] = {
     "bip_utils": frozenset({"adapters"}),
+    "bitcoinrpc": frozenset({"adapters"}),
     "btclib": frozenset({"chain"}),
     "btclib_secp256k1": frozenset({"chain"}),
     "click": frozenset({"cli"}),

@@ -26,6 +26,7 @@ def clean_photo(path: Path) -> bytes:
     data = read_bounded(path, _MAX_BYTES, "the photograph")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it thinks of their EXIF data, for one
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP", "TIFF")) as opened:
                 if opened.width * opened.height > _MAX_PIXELS:

@@ -153,11 +153,12 @@ class Wallet:
     def _entry(self, row: tuple[Any, ...]) -> Entry:
         raw, state, command, subject, fee, created, note, details = row
         try:
-            return Entry(
-                Transaction.parse(raw), state, command, subject, fee, created, note, json.loads(details)
-            )
+            tx, found = Transaction.parse(raw), json.loads(details)
+            if not isinstance(found, dict):
+                raise ValueError("no object")
         except (BadData, ValueError):
             raise BadData(f"the journal in {visible(str(self._path))} is damaged") from None
+        return Entry(tx, state, command, subject, fee, created, note, found)
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return changing(self._path, _SCHEMA)

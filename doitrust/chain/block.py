@@ -78,7 +78,7 @@ class Block:
             raise BadData(f"a block of {len(raw)} bytes (the most is {MAX_BLOCK_SIZE})")
         stream = BytesIO(raw)
         header = Header.parse(_take(stream, HEADER_SIZE))
-        auxpow = _read_auxpow(stream) if header.version & VERSION_AUXPOW else None
+        auxpow = read_auxpow(stream) if header.version & VERSION_AUXPOW else None
         transactions = tuple(Transaction.read_from(stream) for _ in range(_count(stream)))
         if stream.tell() != len(raw):
             raise BadData("a block with trailing bytes")
@@ -127,7 +127,8 @@ def merkle_root(hashes: Sequence[bytes]) -> tuple[bytes, bool]:
     return (level[0] if level else bytes(32)), mutated
 
 
-def _read_auxpow(stream: BytesIO) -> AuxPow:
+def read_auxpow(stream: BytesIO) -> AuxPow:
+    """Read the AuxPoW that follows a header; raises `BadData`."""
     coinbase = Transaction.read_from(stream, witness=False)
     parent_hash = _take(stream, 32)
     branches = []

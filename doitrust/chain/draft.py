@@ -60,6 +60,9 @@ def compose(
     exclude each other. Change returns to `source`. `rate` is in schwartz a 1000 virtual bytes. Raises `Refused` if
     there is not enough.
     """
+    for payment in mandate.payments:
+        if payment.value < DUST:
+            raise Refused(f"{doi(payment.value)} DOI is too little: no node passes it on", code="dust")
     outputs = list(mandate.payments)
     if mandate.name is not None:
         held = NAME_AMOUNT if name_coin is None else max(NAME_AMOUNT, name_coin.output.value)
@@ -67,13 +70,14 @@ def compose(
     version = PAYMENT_VERSION if mandate.name is None else NAME_TX_VERSION
     due = sum(output.value for output in outputs)
     chosen = [] if name_coin is None else [name_coin]
-    for candidate in _choices(coins, MAX_INPUTS - len(chosen), due):
+    for candidate in _choices(coins, MAX_INPUTS - len(chosen)):
         picked = [*chosen, *candidate]
         psbt = _with_change(version, picked, outputs, source, rate)
         if psbt is not None:
             permit(psbt, mandate)
             return Draft(psbt, mandate)
-    have = sum(coin.output.value for coin in coins)
+    largest = sorted((coin.output.value for coin in coins), reverse=True)
+    have = sum(largest[: MAX_INPUTS - len(chosen)])  # no more go into one transaction
     needed = due - sum(coin.output.value for coin in chosen)
     raise Refused(
         f"there is not enough DOI: {doi(have)} can be spent, {doi(needed)} and a fee are needed",
@@ -81,13 +85,13 @@ def compose(
     )
 
 
-def _choices(coins: Sequence[Coin], most: int, due: int) -> list[list[Coin]]:
-    """Ever more coins, oldest first; then, as small ones may not suffice, the oldest and the largest."""
+def _choices(coins: Sequence[Coin], most: int) -> list[list[Coin]]:
+    """Ever more coins, oldest first; then, as strangers may have sent many small ones, the oldest with the largest."""
     if not coins or most < 1:
         return [[]]
-    oldest, rest = coins[0], sorted(coins[1:], key=lambda coin: -coin.output.value)
-    in_order = [list(coins[:count]) for count in range(0 if due == 0 else 1, min(len(coins), most) + 1)]
-    return [*in_order, [oldest, *rest[: most - 1]]]
+    oldest, largest = coins[0], sorted(coins[1:], key=lambda coin: -coin.output.value)
+    in_order = [list(coins[:count]) for count in range(1, min(len(coins), most) + 1)]
+    return [*in_order, *([oldest, *largest[:count]] for count in range(1, min(len(coins), most)))]
 
 
 def _with_change(

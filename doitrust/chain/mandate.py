@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from doitrust.chain.accounts import Account
+from doitrust.chain.address import hash160
 from doitrust.chain.amounts import doi
 from doitrust.chain.expiry import is_near_expiry
 from doitrust.chain.names import (
@@ -40,15 +41,18 @@ MAX_NAME_SIZE = 255
 #: Version of a transaction without a name output: BIP 68 and no more.
 PAYMENT_VERSION = 2
 
-#: The names that an account's keys write (trust-model.md: keys have accounts of their own); empty: payments.
+#: The names that an account's keys write (trust-model.md: keys have accounts of their own), and who makes payments.
 _JOBS = {
     Account.MEMBER: (b"bp/",),
     Account.OWNER: (b"bp_organization/", b"bp/"),
     Account.BOARD: (b"bp_organization/", b"bp/"),
-    Account.CLIENT: (b"",),
+    Account.CLIENT: (),
 }
+_PAYERS = frozenset({Account.CLIENT})
 
 _FORBIDDEN = "forbidden_signature"
+#: The code of a refusal because of what the account is for.
+OTHER_JOB = "other_job"
 
 Outpoint = tuple[str, int]
 
@@ -95,11 +99,12 @@ def permit(psbt: Psbt, mandate: Mandate) -> None:
 
 def _check_job(mandate: Mandate) -> None:
     """A key has one job: what its account is for is the only thing it signs."""
-    wanted = b"" if mandate.name is None else mandate.name.name
-    if not any(
-        wanted.startswith(prefix) and bool(prefix) == bool(wanted) for prefix in _JOBS[mandate.account]
-    ):
-        raise _never(f"the {mandate.account.label} key has another job")
+    if mandate.name is None:
+        has_it = mandate.account in _PAYERS
+    else:
+        has_it = mandate.name.name.startswith(_JOBS[mandate.account])
+    if not has_it:
+        raise _never(f"the {mandate.account.label} key has another job", OTHER_JOB)
 
 
 def _check_outputs(psbt: Psbt, mandate: Mandate) -> None:
@@ -138,9 +143,10 @@ def _check_name_input(outpoint: Outpoint, coin: Output, mandate: Mandate) -> Non
 
 
 def _is_segwit(psbt: Psbt, index: int, script: bytes) -> bool:
-    kind, _ = script_type(strip_name(script))
+    kind, payload = script_type(strip_name(script))
     if kind is ScriptType.P2SH:
-        kind, _ = script_type(psbt.inputs[index].one(In.REDEEM_SCRIPT) or b"")
+        redeem = psbt.inputs[index].one(In.REDEEM_SCRIPT) or b""
+        kind, _ = script_type(redeem if hash160(redeem) == payload else b"")
     return kind in (ScriptType.P2WPKH, ScriptType.P2WSH)
 
 
@@ -153,5 +159,5 @@ def _check_fee(psbt: Psbt) -> None:
         raise _never("its fee is less than what nodes relay")
 
 
-def _never(why: str) -> Refused:
-    return Refused(f"this is not signed: {why}", code=_FORBIDDEN)
+def _never(why: str, code: str = _FORBIDDEN) -> Refused:
+    return Refused(f"this is not signed: {why}", code=code)

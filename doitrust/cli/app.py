@@ -24,6 +24,7 @@ from doitrust.trust.policy import MAX_WRITES, MIN_CONFIRMATIONS, Policy
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from doitrust.adapters.core.rpc import Trace
     from doitrust.adapters.devnet import Devnet
     from doitrust.adapters.wallet import Wallet
 
@@ -82,25 +83,34 @@ class App:
 
     @cached_property
     def chain(self) -> ChainView:
-        """The chain to ask on this network."""
+        """The chain to ask on this network: the node, and the second source where one is named."""
         if self.network is DEVNET:
             return self.devnet
-        raise Unavailable(
-            f"no source is known for {self.network.name}",
-            hint="use --network devnet for the embedded chain, or verify --evidence FILE",
-            code="no_source",
-        )
+        from doitrust.adapters.core.settings import core_node
+        from doitrust.adapters.sources import Sources
+
+        second = core_node(self.config, self.network, "node2", self._trace)
+        return self.node if second is None else Sources([self.node, second])
 
     @cached_property
     def node(self) -> Node:
-        """The chain to write to on this network."""
+        """The chain to write to on this network: the embedded one, or a Doichain Core node."""
         if self.network is DEVNET:
             return self.devnet
-        raise Unavailable(
-            f"no node is known for {self.network.name} that could be written to",
-            hint="use --network devnet for the embedded chain",
-            code="no_source",
-        )
+        from doitrust.adapters.core.settings import core_node
+
+        found = core_node(self.config, self.network, "node", self._trace)
+        assert found is not None, "without settings it is this machine's"  # noqa: S101  # for the reader and mypy
+        return found
+
+    @property
+    def _trace(self) -> "Trace | None":
+        """Tells every call to a node, with `-vv`."""
+        if self.settings.verbose < 2:
+            return None
+        from rich.text import Text
+
+        return lambda line: self.notes.print(Text(visible(line, 500), "dim"), soft_wrap=True)
 
     @cached_property
     def wallet(self) -> "Wallet":
@@ -111,8 +121,12 @@ class App:
 
     @cached_property
     def contents(self) -> ContentStore:
-        """Where lists come from."""
-        return self.devnet.contents
+        """Where lists come from: the embedded world's IPFS, or what is kept in the home."""
+        if self.network is DEVNET:
+            return self.devnet.contents
+        from doitrust.adapters.blocks import LocalBlocks
+
+        return LocalBlocks(self.home / "ipfs")
 
     @property
     def min_confirmations(self) -> int:

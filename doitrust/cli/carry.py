@@ -1,5 +1,6 @@
 """Carrying out what writes to the chain, in one way for all commands: draft, ask, sign, judge, keep, send, wait."""
 
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from doitrust.cli.signing import Chosen
 from doitrust.errors import Refused, StillWaiting
 from doitrust.ports import Entry
 from doitrust.text import visible
+from doitrust.trust.evidence_file import iso_time
 from doitrust.workflows import sending, spending
 from doitrust.workflows.sending import Patience, Purpose, Sent
 from doitrust.workflows.spending import Order
@@ -78,6 +80,8 @@ def carry_out(app: App, who: Chosen, job: Job, given: Mapping[str, Any]) -> dict
         job.kept(entry.tx)
         return {**_deliver(app, entry.tx, entry.fee, given), **extra}
     draft = spending.draft(app.node, wallet, job.order)
+    if dry or who.file is not None:
+        show_draft(app.notes, draft.psbt, app.network)
     if dry:
         return {"dry_run": True, **draft_view(draft.psbt, app.network)}
     if who.file is not None:
@@ -134,7 +138,7 @@ def entry_view(entry: Entry) -> dict[str, Any]:
         "subject": entry.subject,
         "state": entry.state,
         "fee": doi(entry.fee),
-        "created": entry.created,
+        "created": iso_time(entry.created),
         "note": entry.note,
     }
 
@@ -178,6 +182,8 @@ def show_draft(console: Console, psbt: Psbt, network: Network) -> None:
             console.print(Text.assemble("writes ", (visible(part["name"], 300), "bold")), soft_wrap=True)
             console.print(Text(f"  value {visible(part['value'], 600)}"), soft_wrap=True)
             console.print(Text(f"  owner {part['address']}, holding {part['amount']} DOI"), soft_wrap=True)
+            if part["address"] not in {spent["address"] for spent in view["inputs"]}:
+                console.print(Text("  This gives the record to another owner than who signs.", "yellow"))
     sources = {part["address"] for part in view["inputs"]}
     for part in view["outputs"]:
         if part["name"] is None:
@@ -192,10 +198,13 @@ def render_sent(console: Console, value: Mapping[str, Any], done: str) -> None:
         console.print("Nothing was signed: this is what would be.")
     elif "psbt" in value:
         console.print(Text(f"The unsigned transaction is in {visible(value['psbt'])}."), soft_wrap=True)
-        console.print("Next: doitrust tx sign FILE with each signer, then doitrust tx send FILE")
+        file = shlex.quote(str(value["psbt"]))
+        console.print("Whoever has a key for it signs it, and then it is sent:")
+        console.print(Text(f"  doitrust tx sign {file} --signer keystore:NAME", "cyan"), soft_wrap=True)
+        console.print(Text(f"  doitrust tx send {file}", "cyan"), soft_wrap=True)
     else:
         count = value["confirmations"]
-        console.print(Text.assemble(("✔ ", "green"), done))
+        console.print(Text.assemble(("✔ ", "green"), done), soft_wrap=True)
         console.print(Text(f"  {value['txid']}", "dim"), soft_wrap=True)
         plural = "" if count == 1 else "s"
         console.print(Text(f"  {count} confirmation{plural}, fee {value['fee']} DOI", "dim"))

@@ -11,9 +11,10 @@ from doitrust.adapters.keyfile import KeyFile
 from doitrust.adapters.keystore import Keystore
 from doitrust.adapters.phrases import entropy_of, new_entropy
 from doitrust.adapters.secret import Secret
-from doitrust.chain.accounts import Account, coin_type_of, key_path, of_network, print_path
+from doitrust.chain.accounts import Account, account_path, coin_type_of, key_path, of_network, print_path
 from doitrust.chain.address import address_of, hash160
 from doitrust.chain.amounts import doi
+from doitrust.chain.bip32 import KeyOrigin
 from doitrust.chain.scripts import p2wpkh
 from doitrust.cli.app import App, pass_app
 from doitrust.cli.options import group
@@ -27,9 +28,16 @@ from doitrust.cli.secrets import (
     require_passphrase,
     with_passphrase,
 )
-from doitrust.errors import BadData, DoitrustError, Unavailable, Usage
-from doitrust.ports import CoinView
+from doitrust.errors import BadData, DoitrustError, Usage
 from doitrust.text import visible
+
+#: What each account is for, in the order of `Account`.
+_JOBS = {
+    Account.MEMBER.label: "certifies meters",
+    Account.OWNER.label: "runs an organisation",
+    Account.BOARD.label: "has a part in a board",
+    Account.CLIENT.label: "is a meter's client",
+}
 
 
 @group("key", "Your keys: make, show and remove them.")
@@ -147,6 +155,8 @@ def _key_view(app: App, file: KeyFile, account: Account) -> dict[str, Any]:
     }
     if account is Account.BOARD:
         value["xpub"] = str(of_network(extended, app.network))
+        origin = KeyOrigin(file.fingerprint, account_path(coin_type, account))
+        value["descriptor_key"] = f"[{origin}]{value['xpub']}/0/*"
     return value
 
 
@@ -155,12 +165,14 @@ def _render_key(app: App, console: Console, value: dict[str, Any]) -> None:
         Text.assemble((value["name"], "bold"), f"  [{value['fingerprint']}]  on {app.network.name}\n")
     )
     for label, shown in value["keys"].items():
-        console.print(Text.assemble((f"{label:<8}", "bold"), shown["path"]))
-        for field in ("key", "address", "xpub"):
+        console.print(Text.assemble((f"{label:<8}", "bold"), f"{_JOBS[label]}, {shown['path']}"))
+        for field in ("key", "address", "descriptor_key"):
             if field in shown:
                 console.print(Text(f"        {shown[field]}"), soft_wrap=True)
+    owner = value["keys"][Account.OWNER.label]["address"]
+    console.print(Text(f"\nTo run an organisation, pay DOI to its owner: {owner}"), soft_wrap=True)
     address = value["keys"][Account.MEMBER.label]["address"]
-    console.print(Text.assemble("\nPay DOI for certificates to ", (address, "bold")), soft_wrap=True)
+    console.print(Text.assemble("To certify, pay DOI to the member: ", (address, "bold")), soft_wrap=True)
     print_qr(console, address)
 
 
@@ -206,13 +218,10 @@ def delete(app: App, name: str) -> None:
 def balance(app: App, name: str) -> None:
     """Add up coins; a name's output is none."""
     file = _public(app, name)
-    view = app.chain
-    if not isinstance(view, CoinView):
-        raise Unavailable(f"the source {visible(view.name)} can't tell coins", code="no_source")
     found = {account.label: _key_view(app, file, account) for account in Account}
     spendable = {
         label: sum(
-            coin.value for coin in view.coins(p2wpkh(hash160(bytes.fromhex(shown["key"])))) if coin.mature
+            coin.value for coin in app.node.coins(p2wpkh(hash160(bytes.fromhex(shown["key"])))) if coin.mature
         )
         for label, shown in found.items()
     }

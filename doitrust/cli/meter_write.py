@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ from doitrust.meters.link import write_link
 from doitrust.meters.pairing import MAX_BYTES, Pairing, read_pairing, short_fingerprint
 from doitrust.meters.record import Certificate, Revocation, write_record
 from doitrust.orgs.membership import Standing
+from doitrust.orgs.pins import Pin, Segment
 from doitrust.text import visible
 from doitrust.trust.reports import OrganisationReport
 from doitrust.trust.verdict import Verdict
@@ -54,7 +56,9 @@ class Documents(NamedTuple):
 @command("certify", "Certify a meter: check everything, sign its record, send it.")
 @argument("pairing", "The pairing that the node made: doitrust pi pair.", type=FILE)
 @click.option("--org", required=True, metavar="NAME", help="The organisation you certify for.")
-@click.option("--seal", "seals", multiple=True, metavar="NUMBER", help="The seal's number; repeatable.")
+@click.option(
+    "--seal", "seals", multiple=True, required=True, metavar="NUMBER", help="The seal's number; repeatable."
+)
 @click.option("--photo", "photos", multiple=True, metavar="FILE", type=FILE, help="A photograph; repeatable.")
 @click.option("--fund", metavar="AMOUNT", help="Pay so many DOI to the pairing's address as well.")
 @click.option("--after", metavar="TXID", help="The revocation that this certificate follows.")
@@ -200,8 +204,13 @@ def label(app: App, number: str, out: str) -> None:
 
 
 def _case(app: App, meter: str, org: str) -> Case:
+    """The meter for an organisation that is accepted here, or was made here."""
+    policy = app.policy()
+    root = app.wallet.root(org)
+    if root is not None and org not in {pin.name for pin in policy.pins}:
+        policy = replace(policy, pins=(*policy.pins, Pin(org, (Segment(root),))))
     with app.progress("Gathering") as progress:
-        return certifying.open_case(app.node, app.contents, app.policy(), meter, org, progress)
+        return certifying.open_case(app.node, app.contents, policy, meter, org, progress)
 
 
 def _carried(app: App, who: Chosen, case: Case, job: Job, given: Mapping[str, Any]) -> dict[str, Any]:

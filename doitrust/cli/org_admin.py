@@ -13,7 +13,8 @@ from rich.text import Text
 from doitrust.adapters.files import read_bounded, write_atomic
 from doitrust.chain.accounts import Account
 from doitrust.chain.address import address_of, script_of
-from doitrust.chain.descriptors import Descriptor
+from doitrust.chain.descriptors import Descriptor, OwnScript
+from doitrust.chain.scripts import ScriptType, script_type
 from doitrust.chain.tx import Transaction
 from doitrust.cli.app import App, pass_app
 from doitrust.cli.carry import Job, carry_out, render_sent, waiting
@@ -60,6 +61,7 @@ def create(app: App, name: str, members: Sequence[str], owner: str | None, **giv
     who = chosen(app)
     source = source_of(who, Account.OWNER)
     owned_by = source if owner is None else read_owner(owner, app.network)
+    _warn_legacy(app, owned_by)
     if app.wallet.pending("org", name) is None:
         publishing.refuse_owned(app.node, app.contents, name, source.script)
     publication = publishing.first(app.contents, name, people, owned_by.script)
@@ -194,7 +196,14 @@ def transfer(app: App, name: str, address: str, files: Sequence[str], **given: A
     except BadData as error:
         raise Usage(error.message) from None
     acceptances = [read_acceptance(read_bounded(Path(f), MAX_BYTES, "the acceptance")) for f in files]
+    if not acceptances:
+        raise Refused(
+            "a transfer needs what the new owner signed: --acceptance FILE",
+            hint=f"the new owner's part: doitrust org accept-ownership {_quoted(name)} --out FILE",
+            code="acceptance_missing",
+        )
     check_acceptances(acceptances, app.network, name, address)
+    _warn_legacy(app, OwnScript(script))
     who, owned = _owned(app, name)
     for acceptance in acceptances:
         if acceptance.descriptor is not None:
@@ -215,6 +224,7 @@ def accept_ownership(app: App, name: str, out: str, owner: str | None) -> None:
     if who.signer is None:
         raise Usage("an acceptance is signed with a key, not in a PSBT", hint="--signer keystore:NAME")
     text = owner or app.settings.source
+    text = text if text is None or "(" in text else None  # a key alone is the signer's
     account = Account.OWNER if text is None else Account.BOARD
     own = who.signer.own(Account.OWNER) if text is None else read_owner(text, app.network)
     address = address_of(own.script, app.network) or ""
@@ -289,6 +299,18 @@ def _owned(app: App, name: str) -> tuple[Chosen, Owned]:
         return True
 
     return who, publishing.find(app.node, app.contents, name, pin, is_ours)
+
+
+def _warn_legacy(app: App, owner: OwnScript) -> None:
+    """An owner whose coins aren't segwit can't be signed for here: a write's txid could be changed by others."""
+    kind, _ = script_type(owner.script)
+    wrapped, _ = script_type(owner.redeem_script or b"")
+    if kind is ScriptType.P2PKH or (owner.redeem_script is not None and wrapped is ScriptType.OTHER):
+        app.notes.print(
+            "The owner's address is not segwit: doitrust signs no writes with such coins. Another wallet has to.",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def _finish_earlier(app: App, name: str) -> None:

@@ -38,6 +38,9 @@ def _view(app: App, name: str, root: str | None) -> tuple[Overview, bool]:
     seen = organisations.overview(app.chain, app.contents, name, pin, MAX_WRITES)
     if not seen.candidates:
         raise organisations.no_organisation(name, app.network)
+    made = app.wallet.root(name) if pin is None else None
+    if made is not None and made in {candidate.root for candidate in seen.candidates}:
+        seen = organisations.overview(app.chain, app.contents, name, Pin(name, (Segment(made),)), MAX_WRITES)
     if root is not None and not (seen.organisation and seen.organisation.timeline.steps):
         raise Refused(f"{root} is no write of {name}", hint=f"doitrust org history {quoted(name)}")
     return seen, accepted
@@ -123,7 +126,9 @@ def _render_show(console: Console, value: dict[str, Any]) -> None:
     if value["root"] is None:
         console.print("not accepted: nothing here is yours to trust yet")
     else:
-        console.print("accepted" if value["accepted"] else "not accepted, seen along the root you named")
+        console.print(
+            "accepted" if value["accepted"] else "not accepted, seen along the root you named or made"
+        )
         for field in ("root", "fingerprint", "owner", "cid", "members"):
             shown = "not to be had" if value[field] is None else str(value[field])
             console.print(Text(f"{field:<12}{shown}"))

@@ -32,13 +32,14 @@ def chosen(app: App) -> Chosen:
     source = None if given is None else read_owner(given, app.network)
     if given is not None and source is not None and len(source.origins) > 1:
         app.wallet.keep_descriptor(source.script, str(Descriptor.parse(given, app.network)))
-    if text is None and (only := _only_key(app)) is not None:
-        text = _KEYSTORE + only
     if text is None:
-        raise Usage(
-            "nobody is named to sign this",
-            hint="--signer keystore:NAME (doitrust key list), or --signer psbt:FILE",
-        )
+        names = _keys(app)
+        if len(names) != 1:
+            of_yours = (
+                ", ".join(f"keystore:{name}" for name in names[:5]) or "keystore:NAME (doitrust key new NAME)"
+            )
+            raise Usage("nobody is named to sign this", hint=f"--signer {of_yours}, or --signer psbt:FILE")
+        text = _KEYSTORE + names[0]
     if text.startswith(_KEYSTORE):
         return Chosen(keystore_signer(app, text.removeprefix(_KEYSTORE)), None, source)
     if text.startswith(_PSBT) and text != _PSBT:
@@ -58,11 +59,10 @@ def keystore_signer(app: App, name: str) -> Signer:
     return KeystoreSigner(file, coin_type, lambda: unlock(app, name))
 
 
-def _only_key(app: App) -> str | None:
+def _keys(app: App) -> list[str]:
     from doitrust.cli.secrets import open_keystore
 
-    names = open_keystore(app).names()
-    return names[0] if len(names) == 1 else None
+    return open_keystore(app).names()
 
 
 def source_of(who: Chosen, account: Account) -> OwnScript:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from doitrust.adapters.files import read_bounded, write_atomic
+from doitrust.chain.amounts import doi
 from doitrust.chain.names import read_canonical
 from doitrust.chain.psbt import MAGIC, MAX_SIZE, Psbt
 from doitrust.chain.psbt_sign import combine, extract, finalise
@@ -19,10 +20,10 @@ from doitrust.cli.carry import draft_view, entry_view, render_sent, send, sent_v
 from doitrust.cli.options import FILE, argument, command, group
 from doitrust.cli.signing import chosen
 from doitrust.cli.views import verdict_view
-from doitrust.errors import DoitrustError, Refused, Usage
+from doitrust.errors import DoitrustError, Refused, Unavailable, Usage
 from doitrust.orgs.names import name_of_record
 from doitrust.orgs.pins import Pin, Segment
-from doitrust.ports import DONE, REFUSED
+from doitrust.ports import DONE, REFUSED, Entry
 from doitrust.text import visible
 from doitrust.workflows import cosign, sending
 
@@ -126,22 +127,29 @@ def list_(app: App) -> None:
     """List the journal."""
     entries = app.wallet.entries()
     values = [
-        {**entry_view(entry), "confirmations": sending.confirmations_of(app.node, entry.tx.txid)}
-        for entry in entries
+        {**entry_view(entry), "confirmations": confirmations}
+        for entry, confirmations in zip(entries, _depths(app, entries), strict=True)
     ]
     app.answer(values, lambda console: _render_list(console, values))
 
 
+def _depths(app: App, entries: Sequence[Entry]) -> list[int | None]:
+    """The confirmations of each; None for all where the node can't be asked: the journal is there without it."""
+    try:
+        return [sending.confirmations_of(app.node, entry.tx.txid) for entry in entries]
+    except Unavailable as error:
+        app.notes.print(Text(visible(error.message, 300), "yellow"), soft_wrap=True)
+        return [None] * len(entries)
+
+
 def _render_list(console: Console, values: Sequence[Mapping[str, Any]]) -> None:
     for value in values:
+        depth = "?" if value["confirmations"] is None else value["confirmations"]
         note = f"  {visible(value['note'], 200)}" if value["note"] else ""
-        console.print(
-            Text.assemble(
-                (f"{value['state']:<8}", "bold"),
-                f"{value['confirmations']:>5} confirmations  {value['command']} {visible(value['subject'], 120)}{note}",
-            ),
-            soft_wrap=True,
-        )
+        what = f"{value['command']} {visible(value['subject'], 120)}{note}"
+        plural = "" if depth == 1 else "s"
+        line = Text.assemble((f"{value['state']:<8}", "bold"), f"{depth:>5} confirmation{plural}  {what}")
+        console.print(line, soft_wrap=True)
         console.print(Text(f"        {value['txid']}", "dim"))
     if not values:
         console.print("Nothing was sent from this home yet.")
@@ -172,7 +180,7 @@ def resume(app: App, **given: Any) -> int:
                 raise
             if isinstance(error, Refused):
                 sending.give_up(app.node, app.wallet, entry, error)
-            value |= {"confirmations": 0, "error": error.message}
+            value |= {"confirmations": 0, "fee": doi(entry.fee), "error": error.message}
         values.append(value)
     app.answer(values, lambda console: _render_resumed(console, values))
     return int(any(value["error"] is not None for value in values))

@@ -68,10 +68,11 @@ def check_acceptances(
 ) -> None:
     """Return if whoever owns `address` accepts `organisation`; raises `Refused` saying what is missing."""
     signers: set[bytes] = set()
-    keys, needed = frozenset[bytes](), 1
+    needed = 1
     for acceptance in acceptances:
         _check_text(acceptance.text, network, organisation, address)
-        keys, needed = _owners(acceptance, network, address)
+        keys, wanted = _owners(acceptance, network, address)
+        needed = max(needed, wanted)  # a file without the descriptor doesn't make it fewer
         signers |= {
             key
             for key, signature in acceptance.signatures.items()

@@ -11,8 +11,11 @@ from doitrust.strictjson import read_object
 from doitrust.text import visible
 
 #: Why a key is withdrawn (formats.md).
-REASONS = ("key-compromise", "left", "licence-withdrawn", "error")
+COMPROMISED = "key-compromise"
+REASONS = (COMPROMISED, "left", "licence-withdrawn", "error")
 _MAX_NAME = 200
+#: The largest number that canonical JSON has a form for (RFC 8785, I-JSON): no chain gets there.
+_MAX_HEIGHT = 2**53 - 1
 
 Fields = dict[str, Any]
 
@@ -29,9 +32,24 @@ def withdrawn(lists: Sequence[MemberList]) -> dict[bytes, Member]:
     return found
 
 
+def compromised(lists: Sequence[MemberList]) -> set[bytes]:
+    """The withdrawn keys of which one of the lists said, since it was last reinstated, that they are compromised."""
+    found: set[bytes] = set()
+    for members in lists:
+        for key, member in members.marked.items():
+            if member.withdrawal is None:
+                found.discard(key)
+            elif member.withdrawal.reason == COMPROMISED:
+                found.add(key)
+    return found
+
+
 def refuse_lost(lists: Sequence[MemberList], following: MemberList) -> None:
-    """Raise `Refused` if `following` has lost a `revoked` entry of the lists before it."""
+    """Raise `Refused` if `following` has lost a `revoked` entry of those before it, or lifts one that is for ever."""
     marked = following.marked
+    for key in compromised(lists):
+        if key in marked and marked[key].withdrawal is None:
+            raise _never_again(key)
     lost = [key.hex() for key in withdrawn(lists) if key not in marked]
     if lost:
         raise Refused(
@@ -57,7 +75,7 @@ class ListDraft:
         if last is not None:
             self._take(last)
         for key, member in withdrawn(lists).items():
-            if "revoked" not in self._members.get(key.hex(), {}):
+            if self._members.get(key.hex(), {}).get("revoked") is None:
                 self._members.setdefault(key.hex(), {"key": key.hex()})["revoked"] = _revoked(member)
 
     def _take(self, last: bytes) -> None:
@@ -75,7 +93,8 @@ class ListDraft:
         for key, member in known.items():
             fields = self._members.setdefault(key.hex(), {"key": key.hex()})
             if member.withdrawal is not None:
-                fields["revoked"] = _revoked(member)
+                said = fields.get("revoked")
+                fields["revoked"] = {**(said if isinstance(said, dict) else {}), **_revoked(member)}
 
     def add(self, key: bytes, name: str | None) -> None:
         """Add a member; raises `Refused` for a key that is there or was withdrawn."""
@@ -116,26 +135,25 @@ class ListDraft:
         fields = self._there(key)
         if fields.get("revoked") is None:
             raise Refused(f"{key.hex()} is not withdrawn")
-        if (fields["revoked"] or {}).get("reason") == "key-compromise":
-            raise Refused(
-                f"{key.hex()} was withdrawn as compromised: such a key is never reinstated",
-                hint="let the member make a new key",
-            )
+        if key in compromised(self._lists) or fields["revoked"].get("reason") == COMPROMISED:
+            raise _never_again(key)
         del fields["revoked"]
         fields["reinstated"] = True
 
     def write(self, previous: str | None) -> bytes:
         """Return the list's bytes; `previous` is the CID of the one before it. Raises `Refused` for one too large."""
-        numbers = [found.sequence for found in self._lists if found.sequence is not None]
         document = {
             **self._top,
             "format": FORMAT,
             "organization": self._name,
-            "sequence": max([len(self._lists), *numbers]) + 1,
+            "sequence": len(self._lists) + 1,
             "previous": previous,
             "members": list(self._members.values()),
         }
-        data = rfc8785.dumps(document)
+        try:
+            data = rfc8785.dumps(document)
+        except rfc8785.CanonicalizationError:
+            raise Refused("the list holds a number that canonical JSON has no form for") from None
         found = read_members(data)
         if len(data) > MAX_LIST_BYTES or len(self._members) > MAX_MEMBERS or found.problems:
             raise Refused("; ".join(found.problems) or "the list is too large")
@@ -170,11 +188,18 @@ def disagreements(found: MemberList, name: str, previous: str | None, sequence: 
     return said
 
 
+def _never_again(key: bytes) -> Refused:
+    return Refused(
+        f"{key.hex()} was withdrawn as compromised: such a key is never reinstated",
+        hint="let the member make a new key",
+    )
+
+
 def _revoked(member: Member) -> Fields:
     withdrawal = member.withdrawal
     if withdrawal is None:
         raise ValueError("not withdrawn")
-    fields: Fields = {"height": withdrawal.height}
+    fields: Fields = {"height": min(withdrawal.height, _MAX_HEIGHT)}
     if withdrawal.reason is not None:
         fields["reason"] = withdrawal.reason
     if withdrawal.voids_revocations:

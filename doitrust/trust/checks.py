@@ -55,6 +55,8 @@ def _source_checks(verdict: "Verdict") -> Iterator[Check]:
         yield Check("N3", False, f"one foreign source ({names}) could have left something out")
     if verdict.covered is not None:
         yield Check("N3", None, f"this evidence was made for other meters: {_some(verdict.covered)}")
+    for fault in _faults(verdict):
+        yield Check("N3", False, fault)
     moved = verdict.reason == "chain_moved"
     yield Check(
         "N4", not moved, "the chain kept changing" if moved else f"judged at block {tip.height}, {tip.hash}"
@@ -78,6 +80,12 @@ def _organisation_checks(report: OrganisationReport) -> Iterator[Check]:
         members = "missing" if report.list_members is None else _count(report.list_members, "member")
         detail = f"{name}: list {report.list_cid} of height {report.list_height}, {members}"
         yield Check("O5", report.list_members is not None or None, detail)
+
+
+def _faults(verdict: "Verdict") -> Iterator[str]:
+    for source in verdict.sources:
+        if source.fault is not None:
+            yield f"{visible(source.name)} is not relied on: {visible(source.fault, 300)}"
 
 
 #: The rule that a reason belongs to.
@@ -142,6 +150,7 @@ def warnings(verdict: "Verdict") -> Iterator[str]:
     """Yield what the verdict alone does not say: what other organisations say, what waits."""
     if verdict.covered is not None:
         yield f"this evidence was made for other meters: {_some(verdict.covered)}"
+    yield from (f"the source {fault}" for fault in _faults(verdict))
     if verdict.status is not Status.TRUSTED:
         for txid in verdict.waiting[:_WAITING]:
             yield f"the certificate {txid} waits unconfirmed; it is judged once it is in a block"

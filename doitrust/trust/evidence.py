@@ -36,10 +36,11 @@ class Tip(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where data came from; `own` is the user's own node (N2)."""
+    """Where data came from; `own` is the user's own node (N2). `fault` says what it was found to do wrongly."""
 
     name: str
     own: bool
+    fault: str | None = None
 
 
 class Place(NamedTuple):

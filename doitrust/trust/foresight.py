@@ -15,11 +15,13 @@ def foresee(
 ) -> Evidence:
     """Return `evidence` with `tx`, and what it spends, mined in the next block and `confirmations` deep.
 
-    Nothing else happens meanwhile: what the mempool holds of others is left as it waits.
+    What is in the chain already stays where it is, and gets at least as deep. Nothing else happens meanwhile: what
+    the mempool holds of others is left as it waits.
     """
     tip = evidence.tip
     later = Tip(tip.height + confirmations, _BLOCK, tip.time, tip.work)
     found = {txid: Located(spent, None) for txid, spent in previous.items()}
-    place = Place(_BLOCK, tip.height + 1, 1, None)
+    known = evidence.transactions.get(tx.txid)
+    place = known.place if known is not None and known.place else Place(_BLOCK, tip.height + 1, 1, None)
     transactions = {**found, **evidence.transactions, tx.txid: Located(tx, place)}
     return replace(evidence, tip=later, transactions=transactions)

@@ -27,11 +27,17 @@ def judge(evidence: Evidence, policy: Policy, meter: str) -> Verdict:
 
 
 class Judge:
-    """Judges many meters on the same evidence; organisations are read once."""
+    """Judges many meters on the same evidence; organisations are read once.
 
-    def __init__(self, evidence: Evidence, policy: Policy) -> None:
+    `organisations` are those that a judge read from other evidence of the same chain up to the same tip.
+    """
+
+    def __init__(
+        self, evidence: Evidence, policy: Policy, organisations: Mapping[str, Organisation] | None = None
+    ) -> None:
         self.evidence = evidence
         self.policy = policy
+        self._known = organisations
         self._signatures: dict[tuple[str, bool], Signatures] = {}
 
     def signatures(self, write: NameWrite) -> Signatures:
@@ -46,6 +52,8 @@ class Judge:
     @cached_property
     def organisations(self) -> Mapping[str, Organisation]:
         """The accepted organisations by name, in order of acceptance."""
+        if self._known is not None:
+            return self._known
         return {pin.name: self.organisation(pin) for pin in self.policy.pins}
 
     def organisation(self, pin: Pin) -> Organisation:

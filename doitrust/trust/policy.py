@@ -28,5 +28,6 @@ class Policy:
 
     def suffices(self, sources: Sequence[Source]) -> bool:
         """N3: whether the sources are enough for trust: an own node, or two, or the user's word."""
-        independent = {source.name for source in sources}
-        return self.trust_source or any(source.own for source in sources) or len(independent) > 1
+        good = [source for source in sources if source.fault is None]
+        independent = {source.name for source in good}
+        return self.trust_source or any(source.own for source in good) or len(independent) > 1

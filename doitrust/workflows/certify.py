@@ -4,6 +4,7 @@ The same `judge` that consumers run decides whether our own transaction is sent.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from doitrust.chain.tx import Transaction
@@ -22,6 +23,7 @@ from doitrust.trust.reports import Fate, OrganisationReport, Status
 from doitrust.trust.verdict import Verdict
 from doitrust.workflows.gather import gather
 from doitrust.workflows.records import certificates
+from doitrust.workflows.sending import refuse_changed
 
 #: An older pairing is not certified: the meter may have been changed since (formats.md «Pairing»).
 MAX_AGE = 24 * 3600
@@ -106,8 +108,12 @@ def check_signer(case: Case, key: bytes, *, revoking: bool = False) -> None:
         Standing.REVOKED: f"{case.org} has withdrawn the key {key.hex()}",
         Standing.UNKNOWN: f"whether {key.hex()} is a member of {case.org} can't be told now",
     }[standing]
-    hint = f'let its admin add it: doitrust org add-member "{case.org}" {key.hex()}'
-    raise Refused(why, hint=hint if standing is Standing.NOT_A_MEMBER else "", code=standing.value)
+    hint = {
+        Standing.NOT_A_MEMBER: f'let its admin add it: doitrust org add-member "{case.org}" {key.hex()}',
+        Standing.UNKNOWN: "try again when its record is confirmed and its lists can be had",
+    }.get(standing, "")
+    code = "membership_unknown" if standing is Standing.UNKNOWN else standing.value
+    raise Refused(why, hint=hint, code=code)
 
 
 def certificate(
@@ -154,11 +160,19 @@ def standing_certificate(case: Case) -> Certificate:
     )
 
 
+def later(case: Case) -> Verdict:
+    """The verdict on what is written, as it will be once all of it has its confirmations."""
+    tip = case.evidence.tip
+    deeper = replace(case.evidence, tip=tip._replace(height=tip.height + case.policy.min_confirmations))
+    return Judge(deeper, case.policy).verdict(case.meter)
+
+
 def judge_ahead(case: Case, tx: Transaction, node: Node) -> tuple[Verdict, int]:
     """Judge a signed transaction as consumers will; returns the verdict and the confirmations it takes.
 
     Raises `Refused` if it would never decide: sending it would cost money and certify nothing.
     """
+    refuse_changed(node, case.evidence, case.record, tx.txid, waiting=node.own)
     previous = {i.txid: located.tx for i in tx.inputs if (located := node.transaction(i.txid)) is not None}
     least = case.policy.min_confirmations
     verdict = case.verdict

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from doitrust.chain.accounts import Account
-from doitrust.chain.mandate import Mandate
+from doitrust.chain.mandate import OTHER_JOB, Mandate
 from doitrust.chain.names import read_as_node, read_canonical, strip_name
 from doitrust.chain.psbt import Psbt
 from doitrust.chain.psbt_sign import state
@@ -17,7 +17,7 @@ from doitrust.orgs.drafting import refuse_lost
 from doitrust.orgs.members import MAX_LIST_BYTES, read_members
 from doitrust.orgs.names import name_of_record
 from doitrust.orgs.pins import Pin
-from doitrust.ports import ChainView, ContentStore, Node, Signer
+from doitrust.ports import NOT_OURS, ChainView, ContentStore, Node, Signer
 from doitrust.trust.evidence import list_cid
 from doitrust.trust.policy import MAX_WRITES, Policy
 from doitrust.trust.verdict import Verdict
@@ -46,7 +46,7 @@ def cosign(node: ChainView, signer: Signer, psbt: Psbt) -> Psbt:
     """
     own = frozenset(strip_name(psbt.spent(index).script) for index in range(len(psbt.inputs)))
     if len(own) != 1:
-        raise Refused("its inputs belong to several: whose transaction it is can't be told", code="not_ours")
+        raise Refused("its inputs belong to several: whose transaction it is can't be told", code=NOT_OURS)
     writes = [found for output in psbt.tx.outputs if (found := read_canonical(output.script)) is not None]
     payments = tuple(
         output
@@ -73,8 +73,12 @@ def cosign(node: ChainView, signer: Signer, psbt: Psbt) -> Psbt:
             return signer.sign(psbt, mandate)
         except Refused as error:
             # An account that has no part in it, or another job, says nothing of the others.
-            refusal = error if refusal is None or error.code != "not_ours" else refusal
-    raise refusal or Refused(f"{signer.name} has no part in this", code="not_ours")
+            if error.code not in (NOT_OURS, OTHER_JOB):
+                refusal = error
+    raise refusal or Refused(
+        f"{signer.name} has no key for this, or has signed it already, or its key has another job",
+        code=NOT_OURS,
+    )
 
 
 class Outlook(NamedTuple):

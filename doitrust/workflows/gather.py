@@ -5,7 +5,7 @@ their timelines, the meters' records, and previous transactions where a signatur
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 from doitrust.chain.signers import names_key
 from doitrust.content.cid import Cid
@@ -21,13 +21,13 @@ from doitrust.trust.evidence import (
     Located,
     Missing,
     NameWrite,
-    Source,
     Tip,
     list_cid,
     within_limits,
 )
 from doitrust.trust.judge import Judge
 from doitrust.trust.policy import Policy
+from doitrust.trust.verdict import Verdict
 
 #: N4: how often gathering begins again when the chain changes under it.
 ATTEMPTS = 3
@@ -73,6 +73,43 @@ def _attempt(
     return gathering
 
 
+class Survey:
+    """The accepted organisations as of one tip: the ground on which any number of meters is judged, part by part.
+
+    What they say is gathered and judged once. `tip` is read first, and every verdict belongs to it.
+    """
+
+    def __init__(self, chain: ChainView, contents: ContentStore, policy: Policy) -> None:
+        gathering = _Gathering(chain, contents, policy, None)
+        gathering.organisations([pin.name for pin in policy.pins])
+        self._ground = gathering
+        self._judge = Judge(gathering.evidence(), policy)
+        self.tip = gathering.tip
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        """What of the organisations could not be had."""
+        return self._judge.evidence.missing
+
+    def holds(self) -> bool:
+        """N4: whether all this is in the chain now."""
+        return self._ground.holds()
+
+    def verdicts(self, meters: Sequence[str], *, moving: bool = False) -> list[Verdict] | None:
+        """Gather what there is about `meters` and judge them; None if the chain moved meanwhile (N4).
+
+        With `moving` they are undetermined then: it moved too often.
+        """
+        part = self._ground.part()
+        part.meters(meters)
+        if not part.holds():
+            if not moving:
+                return None
+            part.lacks("chain", "tip", "chain_moved")
+        judge = Judge(part.evidence(), self._ground.policy, self._judge.organisations)
+        return [judge.verdict(meter) for meter in meters]
+
+
 @dataclass
 class _Gathering:
     """One attempt: the tip is read first, and everything belongs to it."""
@@ -81,6 +118,7 @@ class _Gathering:
     contents: ContentStore
     policy: Policy
     progress: Progress | None
+    known_tip: InitVar[Tip | None] = None
     tip: Tip = field(init=False)
     transactions: dict[str, Located] = field(default_factory=dict)
     content: dict[Cid, bytes] = field(default_factory=dict)
@@ -88,12 +126,17 @@ class _Gathering:
     listed: frozenset[bytes] = frozenset()
     covers: set[bytes] = field(default_factory=set)
 
-    def __post_init__(self) -> None:
-        self.tip = self.chain.tip()
+    def __post_init__(self, known_tip: Tip | None) -> None:
+        self.tip = self.chain.tip() if known_tip is None else known_tip
+
+    def part(self) -> "_Gathering":
+        """Begin anew at the same tip, knowing the organisations' keys."""
+        found = _Gathering(self.chain, self.contents, self.policy, None, self.tip)
+        found.listed = self.listed
+        return found
 
     def evidence(self) -> Evidence:
         """What was gathered so far."""
-        source = Source(self.chain.name, self.chain.own)
         missing = tuple(self.missing[key] for key in sorted(self.missing))
         return Evidence(
             self.chain.network,
@@ -101,7 +144,7 @@ class _Gathering:
             self.transactions,
             self.content,
             missing,
-            (source,),
+            self.chain.sources(),
             frozenset(self.covers),
         )
 
@@ -114,8 +157,7 @@ class _Gathering:
     def organisations(self, names: Sequence[str]) -> None:
         """The organisations' records, what they spend, and the lists of the pinned timelines."""
         for name in dict.fromkeys(names):
-            for write in self._name(organisation_record(name)):
-                self._spent_by(write)
+            self._spent_by(self._name(organisation_record(name)))
         # The timeline says whose lists they are: those of foreign writes are never fetched unasked.
         judge = Judge(self.evidence(), self.policy)
         for organisation in judge.organisations.values():
@@ -124,16 +166,17 @@ class _Gathering:
         self.listed = Judge(self.evidence(), self.policy).listed
 
     def meters(self, meters: Sequence[str]) -> None:
-        """The meters' records, and what they spend where that can matter."""
+        """The meters' records, and what they spend where that can matter, for several meters at once."""
         accepted = {pin.name for pin in self.policy.pins}
-        for number, meter in enumerate(meters):
-            name = meter_record(meter)
-            writes = self._name(name, mempool=self.chain.own)
-            for write in writes:
-                if self._matters(write, accepted):
-                    self._spent_by(write)
+        matter: list[NameWrite] = []
+        for number, meter in enumerate(meters, 1):
+            writes = self._name(meter_record(meter), mempool=self.chain.own)
+            matter += [write for write in writes if self._matters(write, accepted)]
+            if len(matter) >= _STRIDE or number == len(meters):
+                self._spent_by(matter)
+                matter.clear()
             if self.progress is not None and len(meters) > 1:
-                self.progress(number + 1, len(meters))
+                self.progress(number, len(meters))
 
     def _matters(self, write: NameWrite, accepted: set[str]) -> bool:
         """L2: a well-formed record that names an accepted organisation, or inputs that name a listed key (C5).
@@ -157,14 +200,18 @@ class _Gathering:
             self.lacks("history", name.hex(), "flooded")
             return []
         writes: list[NameWrite] = []
-        for number, txid in enumerate(dict.fromkeys([*txids, *waiting]), 1):
-            writes += self._written(txid, name)
-            if self.progress is not None and number % _STRIDE == 0:
-                self.progress(number, len(txids))
+        listed = list(dict.fromkeys([*txids, *waiting]))
+        for start in range(0, len(listed), _STRIDE):
+            part = listed[start : start + _STRIDE]
+            self._fetch(part)
+            for txid in part:
+                writes += self._written(txid, name)
+            if self.progress is not None and len(listed) > _STRIDE:
+                self.progress(start + len(part), len(listed))
         return writes
 
     def _written(self, txid: str, name: bytes) -> Iterable[NameWrite]:
-        located = self._transaction(txid)
+        located = self.transactions.get(txid)
         if located is None:
             # What the source lists and doesn't hand out could be anything, a revocation too.
             self.lacks("history", name.hex(), "transaction_missing")
@@ -176,20 +223,19 @@ class _Gathering:
             if output.name == name:
                 yield NameWrite(located.tx, located.place, height, vout, output)
 
-    def _spent_by(self, write: NameWrite) -> None:
-        for spent in write.tx.inputs:
-            self._transaction(spent.txid)
+    def _spent_by(self, writes: Iterable[NameWrite]) -> None:
+        self._fetch([spent.txid for write in writes for spent in write.tx.inputs])
 
-    def _transaction(self, txid: str) -> Located | None:
-        if txid not in self.transactions:
-            located = self.chain.transaction(txid)
+    def _fetch(self, txids: Iterable[str]) -> None:
+        """Fetch what isn't there yet, all at once; what can't be had is recorded."""
+        wanted = [txid for txid in dict.fromkeys(txids) if txid not in self.transactions]
+        for txid, located in self.chain.transactions(wanted).items() if wanted else ():
             if located is None:
                 self.lacks("transaction", txid, "transaction_missing")
-                return None
+                continue
             if located.place is not None and located.place.height > self.tip.height:
-                located = Located(located.tx, None)  # mined after our tip: for this evidence it still waits
+                located = Located(located.tx, None)  # noqa: PLW2901  # mined after our tip: here it still waits
             self.transactions[txid] = located
-        return self.transactions[txid]
 
     def _list(self, value: bytes) -> None:
         cid = list_cid(value)

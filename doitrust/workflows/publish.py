@@ -23,6 +23,7 @@ from doitrust.trust.foresight import foresee
 from doitrust.trust.judge import Judge
 from doitrust.trust.policy import MAX_WRITES, Policy
 from doitrust.workflows.organisations import Overview, overview
+from doitrust.workflows.sending import refuse_changed
 
 #: Candidates that are looked at to find whose owner somebody is.
 _MOST_CANDIDATES = 50
@@ -38,7 +39,10 @@ class Publication(NamedTuple):
 
 @dataclass(frozen=True)
 class Owned:
-    """An organisation as its owner finds it: `owner` is the script that has to sign next."""
+    """An organisation as its owner finds it: `owner` is the script that has to sign next.
+
+    `lists` are those of its timeline; one that a renewal wrote again is there once.
+    """
 
     name: str
     pin: Pin
@@ -62,8 +66,7 @@ class Owned:
     @property
     def sequence(self) -> int:
         """The number of the next list."""
-        numbers = [found.sequence for found in self.lists if found.sequence is not None]
-        return max([len(self.lists), *numbers]) + 1
+        return len(self.lists) + 1
 
 
 def find(
@@ -79,6 +82,7 @@ def find(
     if seen.organisation is None or not seen.organisation.timeline.steps:
         raise Refused(f"the root of {name} is not on this chain", hint=f'doitrust org history "{name}"')
     membership, timeline = seen.organisation.membership, seen.organisation.timeline
+    values = [step.write.value for step in timeline.steps]
     lists = [found for found in membership.lists if found is not None]
     if timeline.doubt is not None or len(lists) != len(membership.lists):
         raise Unavailable(
@@ -95,7 +99,7 @@ def find(
         pin,
         step.owner,
         step.write.value,
-        tuple(lists),
+        tuple(found for at, found in enumerate(lists) if at == 0 or values[at] != values[at - 1]),
         _bytes_of(seen.evidence, step.write.value),
         seen.evidence,
     )
@@ -113,6 +117,16 @@ def _pin_of_owner(node: ChainView, contents: ContentStore, name: str, owner: Cal
             code="not_the_owner",
         )
     return mine[0]
+
+
+def refuse_owned(node: ChainView, contents: ContentStore, name: str, owner: bytes) -> None:
+    """Raise `Refused` if `owner` has the organisation: a first list would follow its last, and lose what that says."""
+    seen = overview(node, contents, name, None, MAX_WRITES)
+    pins = [Pin(name, (Segment(candidate.root),)) for candidate in seen.candidates[:_MOST_CANDIDATES]]
+    if any(_owned_by(seen, pin, lambda script: script == owner) for pin in pins):
+        raise Refused(
+            f"{name} is yours already", hint="doitrust org add-member, or org publish", code="owned_already"
+        )
 
 
 def _owned_by(seen: Overview, pin: Pin, owner: Callable[[bytes], bool]) -> bool:
@@ -197,6 +211,7 @@ def _published(contents: ContentStore, name: str, data: bytes, owner: bytes) -> 
 
 def check(owned: Owned, publication: Publication, tx: Transaction, node: Node) -> None:
     """Judge our own write as everybody will; raises `Refused` if it would not continue the timeline (O3)."""
+    refuse_changed(node, owned.evidence, owned.record, tx.txid, waiting=False)
     previous = {i.txid: located.tx for i in tx.inputs if (located := node.transaction(i.txid)) is not None}
     later = foresee(owned.evidence, tx, previous, 1)
     steps = Judge(later, Policy((owned.pin,))).organisations[owned.name].timeline.steps

@@ -8,13 +8,33 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from doitrust.chain.draft import Draft
+from doitrust.chain.expiry import is_near_expiry
+from doitrust.chain.names import read_as_node
 from doitrust.chain.psbt_sign import INCOMPLETE, extract, finalise
 from doitrust.chain.tx import Transaction
 from doitrust.errors import BadData, Refused
 from doitrust.ports import DONE, REFUSED, SENT, Entry, Journal, Node, Progress, Signer
+from doitrust.trust.evidence import Evidence
+from doitrust.trust.policy import MAX_WRITES
 
 #: The node's answers to what it has already (src/validation.cpp, MemPoolAccept::PreChecks; src/rpc/rawtransaction.cpp).
 _KNOWN = frozenset({"txn-already-known", "txn-already-in-mempool", "txn-same-nonwitness-data-in-mempool"})
+
+
+#: Why a signed transaction that nobody has seen yet is given up: sending it would cost money and count for nothing.
+_HOPELESS = frozenset(
+    {
+        "lost_revocation",
+        "malformed_record",
+        "member_revoked",
+        "multisig_mismatch",
+        "near_expiry",
+        "not_a_member",
+        "not_the_owner",
+        "revoked",
+        "would_not_count",
+    }
+)
 
 
 class Purpose(NamedTuple):
@@ -72,11 +92,12 @@ def under_way(journal: Journal, purpose: Purpose) -> Entry | None:
 
 
 def deliver(node: Node, journal: Journal, tx: Transaction, fee: int, patience: Patience) -> Sent:
-    """Send a transaction that the journal has, and wait for its confirmations.
+    """Send a transaction that the journal has, and wait for its confirmations; `told` closes its entry.
 
     Sending again what is there already is no error. Raises `Refused` with the node's reason.
     """
     try:
+        _refuse_near_expiry(node, tx)
         node.broadcast(tx.raw)
     except Refused as error:
         located = node.transaction(tx.txid)
@@ -91,9 +112,49 @@ def deliver(node: Node, journal: Journal, tx: Transaction, fee: int, patience: P
         if not node.advance():
             patience.pause()
         confirmations = confirmations_of(node, tx.txid)
-    if confirmations > 0:
-        journal.mark(tx.txid, DONE)
     return Sent(tx.txid, confirmations, fee)
+
+
+def told(journal: Journal, sent: Sent) -> None:
+    """The user has seen how it ended: from now on the same command means the same once more."""
+    if sent.confirmations > 0:
+        journal.mark(sent.txid, DONE)
+
+
+def give_up(node: Node, journal: Journal, entry: Entry, why: Refused) -> None:
+    """Give the coins of a transaction free that was never sent, if `why` says that it would count for nothing."""
+    if why.code in _HOPELESS and node.transaction(entry.tx.txid) is None:
+        journal.mark(entry.tx.txid, REFUSED, why.message)
+
+
+def refuse_changed(node: Node, evidence: Evidence, name: bytes, ours: str, *, waiting: bool) -> None:
+    """Raise `Refused` if somebody wrote `name` since `evidence` was gathered: what was decided from it is stale.
+
+    So two processes that do the same at once don't do it twice. `waiting`: the mempool was looked at, too.
+    """
+    now = [*(node.history(name, MAX_WRITES) or ()), *(node.mempool(name) if waiting else ())]
+    other = next((txid for txid in now if txid != ours and txid not in evidence.transactions), None)
+    if other is not None:
+        raise Refused(
+            f"while this was made, {other} was written", hint="run the command again", code="changed"
+        )
+
+
+def _refuse_near_expiry(node: Node, tx: Transaction) -> None:
+    """What was signed in time may have waited too long for its other signatures, or in the journal."""
+    if node.transaction(tx.txid) is not None:
+        return
+    for spent in tx.inputs:
+        located = node.transaction(spent.txid)
+        if located is None or located.place is None or spent.vout >= len(located.tx.outputs):
+            continue
+        is_name = read_as_node(located.tx.outputs[spent.vout].script) is not None
+        if is_name and is_near_expiry(node.network, located.place.height, node.tip().height + 1):
+            raise Refused(
+                "this is not sent: it spends the coin of a name that is close to its expiry, which can stop the chain",
+                hint="run the command again: it makes a new one without that coin",
+                code="near_expiry",
+            )
 
 
 def confirmations_of(node: Node, txid: str) -> int:

@@ -47,9 +47,8 @@ def draft(node: Node, journal: Journal, order: Order) -> Draft:
         written,
     )
     try:
-        return compose(
-            mandate, order.source, _coins(node, journal, order.source.script, used), named and named[0]
-        )
+        coins = _coins(node, journal, order.source.script, used)
+        return compose(mandate, order.source, coins, named and named[0], node.fee_rate())
     except Refused as error:
         if error.code != NOT_ENOUGH:
             raise
