@@ -87,6 +87,7 @@ def carry_out(app: App, who: Chosen, job: Job, given: Mapping[str, Any]) -> dict
     if who.file is not None:
         job.publish()
         write_atomic(who.file, (draft.psbt.text + "\n").encode(), "the PSBT")
+        job.kept(draft.psbt.tx)  # its inputs are segwit: signing doesn't change its txid
         return {"psbt": str(who.file), **draft_view(draft.psbt, app.network)}
     if job.question is not None:
         show_draft(app.notes, draft.psbt, app.network)

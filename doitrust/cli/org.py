@@ -3,10 +3,11 @@
 from doitrust.cli.options import group
 from doitrust.cli.org_accept import accept, accepted, reject
 from doitrust.cli.org_admin import COMMANDS as _ADMIN
+from doitrust.cli.org_handover import COMMANDS as _HANDOVER
 from doitrust.cli.org_look import history, list_, members, show
 
 #: In the order of the help.
-_COMMANDS = (show, history, members, list_, accept, reject, accepted, *_ADMIN)
+_COMMANDS = (show, history, members, list_, accept, reject, accepted, *_ADMIN, *_HANDOVER)
 
 
 @group("org", "Organisations of electricians: look at them, accept them, run yours.")
