@@ -160,7 +160,7 @@ def complete(*words: str) -> list[str]:
 
 
 def test_nouns_and_their_commands_are_completed() -> None:
-    assert complete("d") == ["demo", "devnet"]
+    assert complete("d") == ["demo", "devnet", "doctor"]
     assert complete("devnet", "re") == ["reorg", "reset"]
     assert {"accept", "accepted"} <= set(complete("org", "accept"))
 

@@ -206,7 +206,7 @@ FAILURES = [
     (1, "refused", ["org", "show", "Nobody"]),
     (1, "refused", ["org", "reject", "Nobody"]),
     (1, "other_chain", ["devnet", "import", recorded_file(2)]),
-    (1, "no_source", ["--network", "mainnet", "verify", meter(1)]),
+    (1, "no_cookie", ["--network", "mainnet", "verify", meter(1)]),
     (1, None, ["devnet", "import", "nosuch.json"]),
     (1, None, ["verify", meter(1), "--evidence", "nosuch.json"]),
     (1, None, ["verify", meter(1), "--save-evidence", "/dev/null/evidence.json"]),

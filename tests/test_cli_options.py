@@ -119,10 +119,10 @@ def test_the_command_line_beats_the_environment_and_that_the_configuration() -> 
     mainnet = {"DOITRUST_NETWORK": "mainnet"}
     asked = ["org", "list", "--json"]
     assert run(*asked, env=NOWHERE).status == 0
-    assert run(*asked, env=mainnet).error["code"] == "no_source"
+    assert run(*asked, env=mainnet).error["code"] == "no_cookie"
     for line in (["--network", "devnet", *asked], [*asked, "--network", "devnet"]):
         assert run(*line, env=mainnet).status == 0
-    assert run("--network", "testnet", *asked, env=NOWHERE).error["code"] == "no_source"
+    assert run("--network", "testnet", *asked, env=NOWHERE).error["code"] == "no_cookie"
 
 
 def test_an_option_beats_its_setting_in_the_configuration() -> None:

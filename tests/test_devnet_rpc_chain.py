@@ -358,6 +358,11 @@ def test_scanning_finds_coins_but_no_names(world: World, client: Client) -> None
         (("start", ["raw(51)#a#b"]), (-5, "Multiple '#' symbols")),
         (("start", ["raw(51)\u00e4"]), (-5, "Invalid characters in payload")),
         (("start", ["rew(51)"]), (-5, "rew(51) is not a valid descriptor function")),
+        (("start", ["rew(51)),"]), (-5, "rew(51) is not a valid descriptor function")),
+        (("start", [",raw(51)"]), (-5, " is not a valid descriptor function")),
+        (("start", ["raw(51))"]), (-5, "")),
+        (("start", ["raw(51),51"]), (-5, "")),
+        (("start", ["raw((51))"]), (-5, "Raw script is not hex")),
     ],
 )
 def test_what_cannot_be_scanned_for(

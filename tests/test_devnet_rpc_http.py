@@ -192,8 +192,10 @@ def test_parameters_by_name_leave_holes(client: Client) -> None:
 def test_help(client: Client) -> None:
     listed = client("help")
     assert "== Names ==" in listed
-    assert "name_show name ( options )" in listed
-    assert client("help", "getblock") == "getblock blockhash ( verbosity )"
+    assert 'name_show "name" ( options )' in listed
+    assert client("help", "getblock") == 'getblock "blockhash" ( verbosity )'
+    assert client("help", "scantxoutset") == 'scantxoutset "action" ( [scanobjects,...] )'
+    assert client("help", "stop") == "stop"
     assert client("help", "nothing") == "help: unknown command: nothing"
     assert client.error("help", 1)[0] == -1
 

@@ -259,12 +259,12 @@ def test_an_owner_that_is_no_address(world: World, client: Client) -> None:
 def bare(world: World) -> Transaction:
     coin = world.coin()
     outputs = [Output(NAME_AMOUNT, ALICE.p2wpkh), Output(coin.value - NAME_AMOUNT - 50_000, MINER.p2wpkh)]
-    return transaction([coin], outputs)
+    return transaction([coin], outputs, version=1)
 
 
 def stripped(tx: Transaction) -> Transaction:
     return Transaction.build(
-        2, 0, [(spent._replace(script_sig=b"", witness=()), 0xFFFFFFFF) for spent in tx.inputs], tx.outputs
+        1, 0, [(spent._replace(script_sig=b"", witness=()), 0xFFFFFFFF) for spent in tx.inputs], tx.outputs
     )
 
 
@@ -285,6 +285,19 @@ def test_namerawtransaction_makes_a_name_that_can_be_sent(world: World, client: 
     assert coin_of(signed, 0, ALICE).value == NAME_AMOUNT
 
 
+def test_only_a_transaction_of_version_1_becomes_a_name(world: World, client: Client) -> None:
+    """A node stops there by an assertion, also for one that is a name's already."""
+    unsigned = stripped(bare(world))
+    operation = {"op": "name_doi", "name": "n", "value": "v"}
+    for version in (0, 2, NAME_TX_VERSION):
+        tx = Transaction.build(
+            version, 0, [(spent, 0xFFFFFFFF) for spent in unsigned.inputs], unsigned.outputs
+        )
+        wanted = (-8, f"a transaction of version {version}, not 1")
+        assert client.error("namerawtransaction", tx.raw.hex(), 0, operation) == wanted
+        assert client.error("namepsbt", Psbt.unsigned(tx).text, 0, operation) == wanted
+
+
 def test_namerawtransaction_keeps_what_is_signed_already(world: World, client: Client) -> None:
     signed = bare(world)
     made = client("namerawtransaction", signed.raw.hex(), 1, {"op": "name_update", "name": "n", "value": ""})
@@ -294,7 +307,7 @@ def test_namerawtransaction_keeps_what_is_signed_already(world: World, client: C
 
 
 def test_namerawtransaction_without_inputs(client: Client) -> None:
-    raw = "02000000" + "00" + "01" + "40420f0000000000" + "01" + "51" + "00000000"
+    raw = "01000000" + "00" + "01" + "40420f0000000000" + "01" + "51" + "00000000"
     made = client("namerawtransaction", raw, 0, {"op": "name_doi", "name": "n", "value": "v"})
     assert (
         made["hex"] == "00710000" + "00" + "01" + "40420f0000000000" + "08" + "5a016e01766d7551" + "00000000"

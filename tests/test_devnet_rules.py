@@ -562,7 +562,7 @@ def test_rules_of_blocks_that_begin_later(world: World) -> None:
     assert refused(world, _block(world, [locked])) == "bad-txns-nonfinal"
     world.devnet.mine(499 - 431)
     assert refused(world, _block(world, first=_cb())) == "bad-cb-height"
-    assert refused(world, _block(world, version=1 << 16 | 1)) == "bad-version"
+    assert refused(world, _block(world, version=1 << 16 | 1)) == "bad-version(0x00010001)"
     fine = _block(
         world, first=_cb(Output(1, ANYONE), script_sig=height_push(500) + b"\x00"), version=1 << 16 | 2
     )

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from cli import home, load, run, temporary_folder
@@ -12,14 +13,26 @@ from devnet_world import ROOT, recorded_blocks, recorded_json
 from jsonschema import Draft202012Validator
 
 from doitrust.adapters.devnet import recorded as recorded_chains
+from doitrust.adapters.keyfile import Kdf
+from doitrust.adapters.keystore import Keystore
+from doitrust.adapters.secret import Secret
 from doitrust.chain.block import Block
-from doitrust.errors import BadData
+from doitrust.chain.networks import DEVNET
+from doitrust.errors import BadData, Refused
+from doitrust.meters.document import write_document
+from doitrust.meters.pairing import read_pairing
 from doitrust.meters.record import Certificate, Record, Revocation, read_record
+from doitrust.orgs.acceptance import check_acceptances, read_acceptance
 from doitrust.orgs.members import read_members
 from doitrust.trust.evidence_file import read_evidence
 
 SCHEMAS = ROOT / "doitrust" / "schemas"
-NAMES = ("certificate", "evidence", "members", "recorded-chain", "revocation", "verdict")
+NAMES = (
+    *("certificate-document", "certificate", "evidence", "members", "ownership", "pairing"),
+    *("recorded-chain", "revocation", "verdict"),
+)
+#: Those that we only write.
+UNREAD = ("certificate-document", "verdict")
 NODE = "03c6f12f9e1917ebf34f2bb9c85dda7f1f43d168096a75307fa1ff2f04f394a715"
 CLIENT = "036bf1767b7aed4b3cbab7909ea51e9b6ab5d83e45bbb150f871d73c0bf2b6e918"
 CID = "bafkreidtfyt3ua2qacbpk6gtkg3gxg2hvs5wqleklovg6742fdxqlxyile"
@@ -172,6 +185,17 @@ def test_evidence_with_gaps_and_a_mempool_is_valid() -> None:
     assert problems("evidence", evidence, strictly=True) == []
 
 
+def test_a_certificates_document_is_valid() -> None:
+    pairing = read_pairing(json.dumps(_sample("pairing")).encode())
+    document = json.loads(write_document(pairing, ["A-1"], [CID]))
+    assert problems("certificate-document", document, strictly=True) == []
+    assert problems("pairing", document["pairing"], strictly=True) == []
+    for field in ("format", "pairing", "seals", "photos"):
+        for value in (None, 1, "A-1", {"": 1}, [1]):
+            fits = field == "pairing" and isinstance(value, dict)
+            assert (problems("certificate-document", {**document, field: value}) == []) == fits
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("certificate", CERTIFICATE), ("revocation", REVOCATION), ("members", MEMBERS)]
 )
@@ -211,6 +235,14 @@ HOSTILE: dict[str, dict[str, list[Any]]] = {
         "members": [_ABSENT, None, {}, "", 1, [{"key": NODE}] * 20_001],
         "members.0": [None, 1, NODE, [], {}],
         "members.0.key": [_ABSENT, *_NO_TEXT, "", NODE[:-1], NODE + "0", NODE + "\n", "04" + NODE[2:]],
+    },
+    "ownership": {
+        "": _NO_OBJECT,
+        "format": [_ABSENT, *_NO_TEXT, "doitrust-ownership/2"],
+        "text": [_ABSENT, *_NO_TEXT, "", "doitrust ownership/1", "doitrust ownership/1\ndevnet\nA\nB"],
+        "descriptor": [1, True, [], {}],
+        "signatures": [_ABSENT, None, [], "", {"": ""}, {NODE.upper(): ""}, {NODE + "\n": ""}],
+        "signatures.*": [None, 1, [], {}],
     },
     "evidence": {
         "": _NO_OBJECT,
@@ -262,9 +294,27 @@ def _sample(name: str) -> Any:
         evidence = json.loads(file.read_bytes())
         evidence["missing"] = [{"kind": "list", "id": CID, "why": "list_missing"}]
         return evidence
+    if name == "pairing":
+        env = {"DOITRUST_HOME": str(temporary_folder())}
+        run("pi", "init", env=env)
+        telegram = ROOT / "fixtures" / "telegrams" / "dzg-importing.bin"
+        return run("pi", "pair", "--client", CLIENT, "--source", telegram, "--json", env=env).value
+    if name == "ownership":
+        return _acceptance()
     if name == "recorded-chain":
         return {**recorded_json(1), "blocks": recorded_json(1)["blocks"][:2]}
     return {"certificate": CERTIFICATE, "revocation": REVOCATION, "members": MEMBERS}[name]
+
+
+def _acceptance() -> Any:
+    """What the owner key of a home signs for somebody else's organisation."""
+    folder = temporary_folder()
+    passphrase = "words that nobody puts together"
+    with patch.dict(Keystore.__init__.__kwdefaults__ or {}, kdf=Kdf(16, 1, 1)):
+        Keystore(folder / "keys").add("new", Secret(bytes(32)), Secret(passphrase.encode()))
+        env = {"DOITRUST_HOME": str(folder), "DOITRUST_PASSPHRASE": passphrase}
+        run("org", "accept-ownership", "Elektro-Innung Passau", "--out", folder / "accepted.json", env=env)
+    return json.loads((folder / "accepted.json").read_bytes())
 
 
 def _spoiled(name: str, field: str, value: Any) -> Any:
@@ -298,14 +348,19 @@ def _reads(name: str, value: Any) -> bool:
     try:
         if name == "evidence":
             read_evidence(data, source="file")
+        elif name == "pairing":
+            read_pairing(data)
+        elif name == "ownership":
+            address = _sample("ownership")["text"].split("\n")[3]
+            check_acceptances([read_acceptance(data)], DEVNET, "Elektro-Innung Passau", address)
         else:
             recorded_chains.parse(data, "file")
-    except BadData:
+    except (BadData, Refused):
         return False
     return True
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "verdict"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in UNREAD])
 def test_samples_are_right_before_they_are_spoiled(name: str) -> None:
     assert problems(name, _sample(name)) == []
     assert _reads(name, _sample(name))

@@ -15,7 +15,7 @@ from doitrust.errors import BadData
 from doitrust.orgs.pins import Pin, Segment
 from doitrust.text import visible
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS pins (
     network TEXT NOT NULL, rank INTEGER NOT NULL, name TEXT NOT NULL, segments TEXT NOT NULL,
     PRIMARY KEY (network, name)
@@ -70,7 +70,7 @@ class PinStore:
             return database.execute(query, (self._network.name, name)).rowcount > 0
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
-        return changing(self._path, _SCHEMA)
+        return changing(self._path, SCHEMA)
 
     def _pin(self, name: str, segments: str) -> Pin:
         try:

@@ -19,7 +19,7 @@ from doitrust.errors import BadData, Refused
 from doitrust.ports import SENT, SIGNED, Entry
 from doitrust.text import visible
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     id INTEGER PRIMARY KEY, network TEXT NOT NULL, txid TEXT NOT NULL, raw BLOB NOT NULL, state TEXT NOT NULL,
     command TEXT NOT NULL, subject TEXT NOT NULL, fee INTEGER NOT NULL, created INTEGER NOT NULL,
@@ -161,4 +161,4 @@ class Wallet:
         return Entry(tx, state, command, subject, fee, created, note, found)
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
-        return changing(self._path, _SCHEMA)
+        return changing(self._path, SCHEMA)

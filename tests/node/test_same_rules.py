@@ -1,0 +1,50 @@
+"""Doichain Core and the devnet accept and refuse the same transactions, for the same reasons; one case for each rule."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from arena import Arena, arena_in
+from cases import Case, Cases
+from core_node import needs_core
+
+pytestmark = needs_core
+
+
+def _expected(wanted: str, found: str) -> bool:
+    return found.startswith(wanted) if wanted else not found
+
+
+def test_every_rule(tmp_path: Path) -> None:
+    counted: Counter[str] = Counter()
+    wrong: list[str] = []
+    with arena_in(tmp_path) as arena:
+        for case in Cases(arena.world).all():
+            arena.sync()
+            wrong += [f"{case.label}: {text}" for text in _play(arena, case, counted)]
+    for rule, count in sorted(counted.items()):
+        print(f"compared: {count:3} {rule}")  # noqa: T201  # for whoever looks with -s
+    assert wrong == [], "\n".join(wrong)
+
+
+def _play(arena: Arena, case: Case, counted: Counter[str]) -> Iterator[str]:
+    """Send a transaction to both, and mine it in both; yields what is wrong."""
+    differences, refused = arena.waiting(case.tx.raw, case.tx)
+    yield from differences
+    counted[f"waiting: {case.waiting or 'accepted'}"] += 1
+    if not _expected(case.waiting, refused):
+        yield f"{refused!r} of a mempool, but {case.waiting!r} was expected"
+    if not case.mined and not refused:
+        # The devnet's own miner makes the block.
+        arena.world.devnet.mine(1)
+        arena.sync()
+        counted["mined: accepted, by the devnet's miner"] += 1
+        if arena.twins.core("getrawmempool") != arena.world.devnet.waiting():
+            yield "the mempools differ"
+        return
+    theirs, ours = arena.mined(arena.block([case.tx]))
+    counted[f"mined: {case.mined or 'accepted'}"] += 1
+    if theirs != ours:
+        yield f"{theirs!r} of a block, of the devnet {ours!r}"
+    if not _expected(case.mined, theirs):
+        yield f"{theirs!r} of a block, but {case.mined!r} was expected"
