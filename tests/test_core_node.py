@@ -4,7 +4,7 @@ import functools
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -354,14 +354,17 @@ def test_a_chain_that_moves_while_it_is_read_is_read_again(people: tuple[worlds.
 
         def history(call: Call) -> Any:
             if next(moved) == 0:
-                world.devnet.reorg(6)
-                world.devnet.mine(7)
+                with closing(Devnet(world.devnet.directory, clock=world.clock)) as devnet:
+                    devnet.reorg(6)
+                    devnet.mine(7)
             return call.ask()
 
+        before = world.height
         with lying(client.port, {"name_history": history}) as proxy:
             node = core(proxy.port)
             evidence = gather(node, world.devnet.contents, world.policy(), [METER])
     assert evidence.tip == world.devnet.tip()
+    assert evidence.tip.height == before + 8
     assert evidence.missing == ()
     assert Judge(evidence, world.policy()).verdict(METER).status == "trusted"
 

@@ -11,17 +11,20 @@ from devnet_world import (
     BOB,
     FEE,
     MINER,
+    NAME_AMOUNT,
     World,
     coin_of,
     recorded_blocks,
     recorded_file,
     transaction,
+    written,
 )
 from rpc_node import Client, served
 
 from doitrust.adapters.devnet import Devnet, load
 from doitrust.chain.address import address_of, sha256
 from doitrust.chain.block import Block
+from doitrust.chain.names import NAME_TX_VERSION
 from doitrust.chain.networks import DEVNET
 from doitrust.chain.scripts import multisig_script, push
 from doitrust.chain.tx import Output, Transaction
@@ -227,11 +230,14 @@ def test_refusals_have_the_codes_of_the_node(world: World, client: Client) -> No
     young = world.devnet.coins(MINER.p2wpkh)[-1]
     young_reason = "bad-txns-premature-spend-of-coinbase"
     immature = transaction([World.of(young, MINER)], [Output(DOI, ALICE.p2wpkh)])
+    named_reason = "tx-name-greedy"
+    named = world.pay(written("bp/x", "1", ALICE, NAME_AMOUNT - 1), version=NAME_TX_VERSION)
     cases: list[tuple[Transaction, int, str, str]] = [
         (greedy, -26, "min relay fee not met, 100 < 11000", "min relay fee not met"),
         (waste, -26, f"absurdly-high-fee, {coin.value - DOI} > 1100000", "absurdly-high-fee"),
         (missing, -25, "bad-txns-inputs-missingorspent", "missing-inputs"),
-        (immature, -26, young_reason, young_reason),
+        (immature, -26, f"{young_reason}, at depth 1", young_reason),
+        (named, -26, f"{named_reason}, 999999 of 1000000 schwartz in the name output", named_reason),
     ]
     for tx, code, message, reason in cases:
         assert client.error("sendrawtransaction", tx.raw.hex()) == (code, message)
@@ -240,6 +246,31 @@ def test_refusals_have_the_codes_of_the_node(world: World, client: Client) -> No
     code, message = client.error("sendrawtransaction", spoilt(world.pay(Output(DOI, ALICE.p2wpkh))).raw.hex())
     assert (code, message.startswith("non-mandatory-script-verify-flag (")) == (-26, True)
     assert world.devnet.tip().height == 110
+
+
+def test_many_signature_operations_count_as_bytes(world: World, client: Client) -> None:
+    world.devnet.automine(False)
+    tx = world.pay(Output(DOI, multisig_script(1, [ALICE.public] * 3)))
+    (told,) = client("testmempoolaccept", [tx.raw.hex()])
+    client("sendrawtransaction", tx.raw.hex())
+    entry = client("getmempoolentry", tx.txid)
+    assert (told["vsize"], entry["vsize"], entry["ancestorsize"], entry["descendantsize"]) == (
+        224,
+        *[405] * 3,
+    )
+    assert entry["unbroadcast"] is True
+    info = client("getmempoolinfo")
+    assert (info["bytes"], info["unbroadcastcount"]) == (405, 1)
+
+
+def test_a_data_output_that_waits_is_shown(world: World, client: Client) -> None:
+    """A node keeps it out of the chain's coins only."""
+    world.devnet.automine(False)
+    tx = world.pay(Output(0, b"\x6a" + push(b"note")))
+    client("sendrawtransaction", tx.raw.hex())
+    assert client("gettxout", tx.txid, 0)["scriptPubKey"]["type"] == "nulldata"
+    world.devnet.mine(1)
+    assert client("gettxout", tx.txid, 0) is None
 
 
 def test_a_double_spend_of_what_waits(world: World, client: Client) -> None:

@@ -194,6 +194,75 @@ def test_script_sigs_that_are_not_relayed(world: World) -> None:
     world.devnet.mine_with([changed[b"\x61"].raw])  # a miner may do that
 
 
+def _owned(world: World, script: bytes) -> Coin:
+    tx = world.pay(Output(10**9, script))
+    world.devnet.mine_with([tx.raw])
+    return coin_of(tx, 0, ALICE)
+
+
+def _spent(coin: Coin, script_sig: bytes, *witness: bytes) -> Transaction:
+    return made(
+        [Input(coin.txid, coin.vout, script_sig, witness)], [Output(coin.value - 3 * FEE, BOB.p2wpkh)]
+    )
+
+
+def test_p2sh_without_a_redeem_script_is_not_relayed(world: World) -> None:
+    for script in (p2sh(hash160(b"\x51")), name_script(b"bp/x", b"v", p2sh(hash160(b"\x51")))):
+        version = NAME_TX_VERSION if script[0] == 0x5A else 2
+        tx = world.pay(Output(NAME_AMOUNT, script), version=version)
+        world.devnet.mine_with([tx.raw])
+        coin = coin_of(tx, 0, ALICE)
+        outputs = [written("bp/x", "2", BOB)] if version != 2 else [Output(NAME_AMOUNT - FEE, BOB.p2wpkh)]
+        fee = world.coin()
+        bare = transaction([coin, fee], [*outputs, Output(fee.value - FEE, BOB.p2wpkh)], version=version)
+        inputs = [(bare.inputs[0]._replace(witness=()), FINAL), (bare.inputs[1], FINAL)]
+        spend = Transaction.build(version, 0, inputs, bare.outputs)
+        assert reason(lambda tx=spend: world.send(tx)) == "bad-txns-nonstandard-inputs"  # type: ignore[misc]
+        assert (
+            reason(lambda tx=spend: world.devnet.mine_with([tx.raw])) == "mandatory-script-verify-flag-failed"
+        )  # type: ignore[misc]
+
+
+def test_witnesses_that_are_not_relayed(world: World) -> None:
+    long = (push(bytes(520)) + b"\x75") * 6 + push(bytes(451)) + b"\x75\x51"
+    assert len(long) == 3600
+    for script_sig, witness, fine in [
+        (b"", (bytes(80), b"\x75\x51"), True),
+        (b"", (bytes(81), b"\x75\x51"), False),
+        (b"", (*[b""] * 100, b"\x75" * 100 + b"\x51"), True),
+        (b"", (*[b""] * 101, b"\x75" * 101 + b"\x51"), False),
+        (b"", (long,), True),
+        (b"", (long + b"\x61",), False),
+        (push(p2wsh(sha256(b"\x75\x51"))), (bytes(81), b"\x75\x51"), False),
+    ]:
+        script = p2wsh(sha256(witness[-1]))
+        tx = _spent(_owned(world, p2sh(hash160(script)) if script_sig else script), script_sig, *witness)
+        if fine:
+            world.send(tx)
+        else:
+            assert reason(lambda tx=tx: world.send(tx)) == "bad-witness-nonstandard"  # type: ignore[misc]
+            world.devnet.mine_with([tx.raw])
+    seen = _spent(_owned(world, ALICE.p2pkh), b"\x51", b"x")
+    assert reason(lambda: world.send(seen)) == "bad-witness-nonstandard"
+
+
+def test_too_many_signature_operations_are_not_relayed(world: World) -> None:
+    one = Output(2000, multisig_script(1, [ALICE.public]))
+    world.send(world.pay(*[one] * 199, fee=10**7))
+    many = world.pay(*[one] * 200, fee=10**7, coins=[world.coin(index=1)])
+    assert reason(lambda: world.send(many)) == "bad-txns-too-many-sigops"
+    world.devnet.mine_with([many.raw])
+
+
+def test_script_errors_have_the_words_of_the_node(world: World) -> None:
+    coin = _owned(world, ALICE.p2pkh)
+    spend = transaction([coin], [Output(coin.value - FEE, BOB.p2wpkh)])
+    padded = made([spend.inputs[0]._replace(script_sig=b"\x51" + spend.inputs[0].script_sig)], spend.outputs)
+    with pytest.raises(Rejected) as caught:
+        world.send(padded)
+    assert caught.value.detail == "input 0: Extra items left on stack after execution"
+
+
 def test_a_bad_legacy_signature_is_called_mandatory(world: World) -> None:
     tx = world.pay(Output(10**9, ALICE.p2pkh))
     world.send(tx)

@@ -30,7 +30,7 @@ from doitrust.chain.names import (
     OP_NAME_UPDATE,
     name_script,
 )
-from doitrust.chain.scripts import multisig_script, p2sh, p2wpkh, p2wsh, push
+from doitrust.chain.scripts import multisig_script, p2sh, p2wsh, push
 from doitrust.chain.tx import Input, Output, Transaction
 
 DOI = 100_000_000
@@ -112,7 +112,7 @@ class Cases:
         data = Output(0, b"\x6a" + push(b"note"))
         yield "two data outputs", self._pay(data, data), "multi-op-return", ""
         yield "no outputs", lambda: transaction([self.world.coin()], []), "bad-txns-vout-empty"
-        yield "too small", lambda: self._small(), "tx-size-small", ""
+        yield "too small", self._small, "tx-size-small", ""
         yield "too heavy", self._pay(*[Output(1000, ALICE.p2wpkh)] * 3400, fee=12_000_000), "tx-size", ""
         yield "a coinbase", lambda: coinbase(200, Chosen((), 0), 7), "coinbase", "bad-cb-multiple"
         one = Output(2000, multisig_script(1, [ALICE.public]))
@@ -340,7 +340,7 @@ class Cases:
             yield f"{kind}: no DER", make.changed(lambda s: s[:1] + b"\x00" + s[2:]), policy, ""
             yield f"{kind}: trailing bytes", make.changed(lambda s: s[:-1] + b"\x00" + s[-1:]), policy, ""
 
-    def scripts(self) -> Iterator[tuple[object, ...]]:
+    def scripts(self) -> Iterator[tuple[object, ...]]:  # noqa: C901, PLR0915  # a list
         """Outputs of every kind, spent well and badly."""
         bad, policy = "mandatory-script-verify-flag-failed", "non-mandatory-script-verify-flag"
         owners = {

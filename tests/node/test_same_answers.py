@@ -48,7 +48,7 @@ class Chain(NamedTuple):
             found = self.twins.differ(*question)
             if found is not None:
                 different.append(found)
-        print(f"compared: {asked.total()} answers: {dict(asked)}; different: {len(different)}")
+        print(f"compared: {asked.total()} answers: {dict(asked)}; different: {len(different)}")  # noqa: T201  # with -s
         assert different == [], "\n".join(different)
 
 

@@ -1,4 +1,4 @@
-"""Doichain Core and the devnet accept and refuse the same transactions, for the same reasons; one case for each rule."""
+"""Doichain Core and the devnet accept and refuse the same transactions for the same reasons: a case for each rule."""
 
 from collections import Counter
 from collections.abc import Iterator

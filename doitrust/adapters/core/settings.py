@@ -70,7 +70,7 @@ def _login(config: Mapping[str, Any], network: Network, prefix: str) -> Login:
         if cookie is not None
         else data_directory() / _FOLDERS[network.name] / ".cookie"
     )
-    return lambda: _read_cookie(path, prefix)
+    return lambda: _read_cookie(path, network, prefix)
 
 
 def _variable(prefix: str) -> str:
@@ -91,13 +91,13 @@ def _password(prefix: str) -> str:
     raise Usage(f"{prefix}.user is set, and no password", hint=f"set {variable}, or {variable}_FILE")
 
 
-def _read_cookie(path: Path, prefix: str) -> tuple[str, str]:
+def _read_cookie(path: Path, network: Network, prefix: str) -> tuple[str, str]:
     try:
         text = read_bounded(path, _MAX_COOKIE, "the node's cookie").decode("ascii").strip()
     except Unavailable as error:
         raise Unavailable(
-            error.message,
-            hint=f"is the node running (server=1)? Its cookie's place: doitrust config set {prefix}.cookie FILE",
+            f"no node of {network.name} is found: {error.message}",
+            hint=f"start doichaind (server=1), or doitrust config set {prefix}.cookie FILE; or --network devnet",
             code="no_cookie",
         ) from None
     except UnicodeDecodeError:
