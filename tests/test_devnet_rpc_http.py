@@ -211,7 +211,15 @@ def authorized(client: Client) -> str:
     return f"Authorization: {client.authorization['Authorization']}"
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"])
+@pytest.mark.parametrize("path", ["/", "/x"])
+def test_methods_that_are_refused_on_any_path(client: Client, path: str) -> None:
+    told = client.http("DELETE", path, "", client.authorization)
+    assert (told.status, told.body) == (405, b"")
+    for method in ("OPTIONS", "PATCH", "TRACE"):
+        assert client.http(method, path, "", client.authorization).status == 501
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "HEAD"])
 def test_only_post_is_answered(client: Client, method: str) -> None:
     told = client.http(method, "/", "", client.authorization)
     assert told.status == 405

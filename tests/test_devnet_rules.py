@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -217,10 +218,8 @@ def test_p2sh_without_a_redeem_script_is_not_relayed(world: World) -> None:
         bare = transaction([coin, fee], [*outputs, Output(fee.value - FEE, BOB.p2wpkh)], version=version)
         inputs = [(bare.inputs[0]._replace(witness=()), FINAL), (bare.inputs[1], FINAL)]
         spend = Transaction.build(version, 0, inputs, bare.outputs)
-        assert reason(lambda tx=spend: world.send(tx)) == "bad-txns-nonstandard-inputs"  # type: ignore[misc]
-        assert (
-            reason(lambda tx=spend: world.devnet.mine_with([tx.raw])) == "mandatory-script-verify-flag-failed"
-        )  # type: ignore[misc]
+        assert reason(partial(world.send, spend)) == "bad-txns-nonstandard-inputs"
+        assert reason(partial(world.devnet.mine_with, [spend.raw])) == "mandatory-script-verify-flag-failed"
 
 
 def test_witnesses_that_are_not_relayed(world: World) -> None:

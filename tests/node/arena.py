@@ -39,6 +39,13 @@ class Arena(NamedTuple):
         found = (self.twins.differ(*question) for question in questions)
         return [difference for difference in found if difference is not None]
 
+    def pools(self) -> list[str]:
+        """Compare what waits, which a core has in another order; returns what differs."""
+        questions = (("getrawmempool", True), ("getrawmempool",), ("name_pending",))
+        found = [self.twins.differ(*question, ordered=False) for question in questions]
+        found += [self.twins.differ("getmempoolinfo")]
+        return [difference for difference in found if difference is not None]
+
     def waiting(self, raw: bytes, tx: Transaction | None) -> tuple[list[str], str]:
         """Send a transaction to both; returns what differs, and the core's reason if it refuses."""
         text = raw.hex()
@@ -56,11 +63,8 @@ class Arena(NamedTuple):
             ("gettxout", tx.txid, 0),
             *(("gettxout", spent.txid, spent.vout) for spent in tx.inputs),
             *(("gettxout", spent.txid, spent.vout, False) for spent in tx.inputs),
-            ("getmempoolinfo",),
         )
-        if sorted(self.twins.core("getrawmempool")) != sorted(self.world.devnet.waiting()):
-            differences.append("the mempools differ")
-        return differences, ""
+        return differences + self.pools(), ""
 
     def block(self, transactions: Sequence[Transaction]) -> Block:
         """A block of these transactions, as the devnet's miner would make it, unchecked."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from devnet_world import (
     ALICE,
@@ -40,6 +41,10 @@ REDEEM = multisig_script(1, [ALICE.public, BOB.public])
 RAND = b"some salt"
 
 
+#: A label, what makes the transaction, and how the reasons begin: a mempool's, and a block's if it is another.
+Row = tuple[Any, ...]
+
+
 class Case(NamedTuple):
     """A transaction. `waiting` and `mined`: how a mempool's and a block's reason begin, empty if it is accepted."""
 
@@ -61,6 +66,9 @@ class Cases:
         self.world.devnet.mine_with([tx.raw])
         return coin_of(tx, 0, ALICE)
 
+    def _paid(self, script: bytes) -> Coin:
+        return self._mined(self.world.pay(Output(DOI, script)))
+
     def _named(self, *outputs: Output, coins: Sequence[Coin] = (), fee: int = FEE) -> Transaction:
         return self.world.pay(*outputs, coins=[*coins, self.world.coin()], version=NAME_TX_VERSION, fee=fee)
 
@@ -81,7 +89,7 @@ class Cases:
         paid = outputs or [Output(coin.value - FEE, BOB.p2wpkh)]
         return lambda: transaction([coin], paid, **more)
 
-    def forms(self) -> Iterator[tuple[object, ...]]:
+    def forms(self) -> Iterator[Row]:
         """What is standard, and what can be a transaction at all."""
         paid = Output(DOI, ALICE.p2wpkh)
         yield "an ordinary payment", self._pay(paid), ""
@@ -131,7 +139,7 @@ class Cases:
         coin = self.world.coin()
         return transaction([coin], [Output(coin.value - FEE, b"\x6a")])
 
-    def amounts(self) -> Iterator[tuple[object, ...]]:
+    def amounts(self) -> Iterator[Row]:
         """Coins, fees, dust."""
         for script, least in (
             (ALICE.p2wpkh, 294),
@@ -183,7 +191,7 @@ class Cases:
 
         return make
 
-    def locks(self) -> Iterator[tuple[object, ...]]:
+    def locks(self) -> Iterator[Row]:
         """Lock times and relative locks."""
         tip = self.world.devnet.tip().height
         for label, lock_time in (("height", tip + 5), ("time", 2 * 10**9)):
@@ -211,7 +219,7 @@ class Cases:
                 return World.of(found, MINER)
         raise AssertionError("no coin is left")
 
-    def names(self) -> Iterator[tuple[object, ...]]:
+    def names(self) -> Iterator[Row]:  # noqa: PLR0915  # a list
         """Name outputs and name inputs."""
         new_coin = self._mined(self._named(new(hash160(RAND + b"id/x"))))
         self.world.devnet.mine(9)
@@ -303,6 +311,15 @@ class Cases:
             yield f"a name_firstupdate {label}", named(output, coins=[new_coin]), why
         yield "a lost coin, for its own name", named(written("bp/lost", "3", ALICE), coins=[lost]), ""
         yield "an update", named(written("bp/own", "2", ALICE), coins=[own]), ""
+        other = self._mined(self.world.write("bp/other", "1"))
+        updated = self._named(update(b"bp/other"), coins=[other])
+        yield "a name_update from a name_doi", lambda: updated, ""
+        back = named(written("bp/other", "3", ALICE), coins=[coin_of(updated, 0, ALICE)])
+        yield "a name_doi from a name_update", back, "tx-name-doi-not-name-doi-input"
+        again = self._mined(self._named(new(hash160(RAND + b"bp/other"))))
+        self.world.devnet.mine(12)
+        taken = named(first(b"bp/other", RAND), coins=[again])
+        yield "a name_firstupdate of a name that exists", taken, "tx-firstupdate-existing-name"
         early = self._mined(self._named(new(hash160(RAND + b"id/early"))))
         # It waits from now on, until the devnet's miner can take it.
         yield (
@@ -312,16 +329,14 @@ class Cases:
             "tx-firstupdate-immature",
         )
 
-    def signatures(self) -> Iterator[tuple[object, ...]]:
+    def signatures(self) -> Iterator[Row]:
         """P2WPKH and P2PKH, well and badly signed."""
         for kind in ("p2wpkh", "p2pkh"):
             segwit = kind == "p2wpkh"
             bad = "non-mandatory-script-verify-flag" if segwit else "mandatory-script-verify-flag-failed"
             policy = "non-mandatory-script-verify-flag"
             script = ALICE.p2wpkh if segwit else ALICE.p2pkh
-            make = Spending(
-                lambda script=script: self._mined(self.world.pay(Output(DOI, script))), segwit=segwit
-            )
+            make = Spending(partial(self._paid, script), segwit=segwit)
             yield f"{kind}: a flipped bit", make.changed(lambda s: s[:10] + bytes([s[10] ^ 1]) + s[11:]), bad
             yield f"{kind}: another's key", make.by(BOB), bad
             yield (
@@ -340,7 +355,7 @@ class Cases:
             yield f"{kind}: no DER", make.changed(lambda s: s[:1] + b"\x00" + s[2:]), policy, ""
             yield f"{kind}: trailing bytes", make.changed(lambda s: s[:-1] + b"\x00" + s[-1:]), policy, ""
 
-    def scripts(self) -> Iterator[tuple[object, ...]]:  # noqa: C901, PLR0915  # a list
+    def scripts(self) -> Iterator[Row]:  # noqa: C901, PLR0915  # a list
         """Outputs of every kind, spent well and badly."""
         bad, policy = "mandatory-script-verify-flag-failed", "non-mandatory-script-verify-flag"
         owners = {

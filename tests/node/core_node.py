@@ -130,9 +130,14 @@ class Twins:
             raise AssertionError(f"Doichain Core stopped when it was asked {body[:2000]}") from error
         return theirs, _said(self.devnet, body, path)
 
-    def differ(self, method: str, *params: Any, path: str = "/") -> str | None:
-        """Ask both, and tell what is different although it shouldn't be."""
+    def differ(self, method: str, *params: Any, path: str = "/", ordered: bool = True) -> str | None:
+        """Ask both, and tell what is different although it shouldn't be.
+
+        `ordered`: whether the parts of the answer have to come in the same order.
+        """
         theirs, ours = (_comparable(method, said) for said in self.ask(method, *params, path=path))
+        if not ordered:
+            theirs, ours = (said._replace(result=_sorted(said.result)) for said in (theirs, ours))
         if theirs == ours or (theirs.error and ours.error and _is_regexp(ours.error)):
             return None
         shown = ", ".join(json.dumps(param)[:200] for param in params)
@@ -166,6 +171,10 @@ def _said(client: Client, body: str, path: str) -> Said:
     return Said(answer.status, found["result"], found["error"])
 
 
+def _sorted(value: Any) -> Any:
+    return type(value)(sorted(value, key=repr)) if isinstance(value, list) else value
+
+
 def _number(text: str) -> tuple[str]:
     return (text,)
 
@@ -179,7 +188,7 @@ _DIFFERENT: Mapping[str, frozenset[str]] = {
     ),
     "getmempoolinfo": frozenset({"usage"}),
     "getmempoolentry": frozenset({"time"}),
-    "getrawmempool": frozenset({"time"}),
+    "getrawmempool": frozenset({"time", "height", "depends", "spentby"}),
 }
 _WALLET = frozenset({"ismine"})
 _MISC_ERROR, _DESERIALIZATION_ERROR, _VERIFY_REJECTED = ("-1",), ("-22",), ("-26",)
@@ -214,7 +223,7 @@ def _reason(message: str) -> str:
 def _is_regexp(error: Any) -> bool:
     """Whether a regular expression can't be read, which everybody says in other words."""
     code, message = dict(error)["code"], dict(error)["message"]
-    return code == _MISC_ERROR and message.startswith(_REGEXP)
+    return bool(code == _MISC_ERROR and message.startswith(_REGEXP))
 
 
 def _without(value: Any, fields: frozenset[str]) -> Any:

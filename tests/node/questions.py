@@ -86,7 +86,7 @@ def about_names(blocks: Sequence[Block]) -> Iterator[Question]:
         for value in ENCODINGS:
             yield "name_scan", "", 1000, {"nameEncoding": how, "valueEncoding": value}
     hexed = {"nameEncoding": "hex", "valueEncoding": "hex"}
-    for more in (
+    filters: tuple[dict[str, Any], ...] = (
         *({"prefix": prefix.hex()} for prefix in (b"", b"b", b"bp/", b"bp_organization/", b"zz")),
         *({"minConf": least} for least in (1, 2, 10, 30, 31, 500)),
         *({"maxConf": most} for most in (0, 1, 10, 30, 31, 500, 2**31 - 1)),
@@ -96,7 +96,8 @@ def about_names(blocks: Sequence[Block]) -> Iterator[Question]:
             for text in ("", "^bp", "[0-9]+$", "00[12]", "(a|b).*x", "ü", "^$", "\\d{3}", "(?i)BP")
         ),
         {"prefix": b"bp".hex(), "regexp": "1", "minConf": 2},
-    ):
+    )
+    for more in filters:
         yield "name_scan", "", 500, {**hexed, **more}
     for count in (1, 2, 3, 0, -1):
         yield "name_scan", middle, count, hexed
@@ -137,7 +138,8 @@ def wrongly_asked(blocks: Sequence[Block]) -> Iterator[Question]:
     for method in ("getblock", "getblockheader", "getrawtransaction", "getmempoolentry"):
         yield (method,)
         yield from ((method, value) for value in no_hashes)
-    for value in (None, 3, -1, 1.5, "1", [], 2**31, True, False):
+    no_numbers: tuple[Any, ...] = (None, 3, -1, 1.5, "1", [], 2**31, True, False)
+    for value in no_numbers:
         yield "getblock", good, value
         yield "getblockheader", good, value
         yield "getrawtransaction", txid, value
@@ -170,8 +172,10 @@ def wrongly_asked(blocks: Sequence[Block]) -> Iterator[Question]:
     yield "decoderawtransaction", raw, None
     yield "sendrawtransaction", raw
     yield "testmempoolaccept", [raw]
-    rates = (0, "0", "0.1", 0.1, 1, "1e-3", 1e-5, -1, "-0", "x", "", None, True, [], "21000001", "0.000000001", "1.",
-             ".1", "01", "1e400", "0.10000000000")  # fmt: skip
+    rates: tuple[Any, ...] = (
+        *(0, "0", "0.1", 0.1, 1, "1e-3", 1e-5, -1, "-0", "x", "", None, True, [], "21000001"),
+        *("0.000000001", "1.", ".1", "01", "1e400", "0.10000000000"),
+    )
     for rate in rates:
         yield "sendrawtransaction", raw, rate
         yield "testmempoolaccept", [raw], rate
@@ -251,7 +255,8 @@ def wrong_names() -> Iterator[Question]:
         )
         yield method, "x", {}, "more"
     yield from (("name_scan", value) for value in (*NO_TEXTS, *words))
-    yield from (("name_scan", "", value) for value in (None, "1", 1.5, 2**31, -(2**31) - 1, [], True, 2))
+    counts: tuple[Any, ...] = (None, "1", 1.5, 2**31, -(2**31) - 1, [], True, 2)
+    yield from (("name_scan", "", value) for value in counts)
     yield from (("name_scan", "", 10, value) for value in options)
     for key, values in {
         "minConf": (0, -1, "1", None, 1.5, 2**31, True),
@@ -309,7 +314,7 @@ def scans() -> Iterator[Question]:
         ),
     ):
         yield "scantxoutset", "start", [text]
-    for params in (
+    given: tuple[tuple[Any, ...], ...] = (
         *((), ("start",), ("halt", []), ("start", "x"), ("start", [1]), ("start", [{}]), ("start", [None])),
         *(
             ("start", []),
@@ -322,7 +327,8 @@ def scans() -> Iterator[Question]:
             ("start", [[]]),
         ),
         *(("start", [{"desc": 5}]), ("start", [{"desc": f"addr({alice})", "range": 5}]), ("start", ["x"], 1)),
-    ):
+    )
+    for params in given:
         yield "scantxoutset", *params
 
 
@@ -371,9 +377,11 @@ def raw_names() -> Iterator[Question]:
     psbt = Psbt.unsigned(tx).text
     yield from (("namepsbt", psbt, 0, operation) for operation in operations)
     yield "namepsbt", Psbt.unsigned(named).text, 0, operations[0]
+    vouts: tuple[Any, ...] = (1, 2, -1, None, "0", 1.5, 2**31)
+    no_operations: tuple[Any, ...] = (None, [], "x", 5)
     for method, given in (("namerawtransaction", tx.raw.hex()), ("namepsbt", psbt)):
-        yield from ((method, given, vout, operations[0]) for vout in (1, 2, -1, None, "0", 1.5, 2**31))
-        yield from ((method, given, 0, value) for value in (None, [], "x", 5))
+        yield from ((method, given, vout, operations[0]) for vout in vouts)
+        yield from ((method, given, 0, value) for value in no_operations)
         yield from ((method, value, 0, operations[0]) for value in NO_TEXTS)
         yield from (
             (method, value, 0, operations[0]) for value in ("", "0", "zz", "00", "ff" * 100, "cHNidP8=")

@@ -114,3 +114,25 @@ def test_requests_byte_by_byte(chain: Chain) -> None:
                 f"{body}: {theirs.status} {theirs.body!r}, of the devnet {ours.status} {ours.body!r}"
             )
     assert different == [], "\n".join(different)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "password"),
+    [
+        ("GET", "/", True),
+        ("PUT", "/", True),
+        ("HEAD", "/", True),
+        ("DELETE", "/", False),
+        ("DELETE", "/nowhere", True),
+        ("POST", "/", False),
+        ("POST", "/nowhere", True),
+        ("GET", "/nowhere", False),
+    ],
+)
+def test_statuses_of_http(chain: Chain, method: str, path: str, *, password: bool) -> None:
+    said = []
+    for node in (chain.twins.core, chain.twins.devnet):
+        shown = node.authorization if password else {"Authorization": "Basic d3Jvbmc6cGFzc3dvcmQ="}
+        answer = node.http(method, path, '{"method":"getblockcount"}', shown)
+        said.append((answer.status, answer.body, answer.headers.get("www-authenticate")))
+    assert said[0] == said[1]

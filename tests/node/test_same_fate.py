@@ -210,10 +210,7 @@ def test_a_random_walk(arena: Arena, seed: int) -> None:
         if walk.chance.random() < 0.25:
             arena.world.devnet.mine(walk.chance.choice((1, 1, 1, 2, 3)))
             arena.sync()
-            wrong += [
-                f"step {number}: {text}"
-                for text in arena.compare(("getrawmempool",), ("name_scan",), ("name_pending",))
-            ]
+            wrong += [f"step {number}: {text}" for text in (*arena.pools(), *arena.compare(("name_scan",)))]
     arena.world.devnet.mine(1)
     arena.sync()
     blocks = [Block.parse(raw) for raw in arena.raw_blocks()]

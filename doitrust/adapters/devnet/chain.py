@@ -5,7 +5,7 @@ processes share. Nothing of the chain is held in memory: every call sees what th
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, TypedDict
@@ -16,7 +16,8 @@ from doitrust.adapters.devnet.connect import connect
 from doitrust.adapters.devnet.files import forget_contents, size_of
 from doitrust.adapters.devnet.fund import Funded, fund
 from doitrust.adapters.devnet.miner import Chosen, build, choose
-from doitrust.adapters.devnet.policy import MAX_FEE_RATE
+from doitrust.adapters.devnet.names import names_written
+from doitrust.adapters.devnet.policy import MAX_FEE_RATE, MIN_FEE_RATE
 from doitrust.adapters.devnet.recorded import Recorded
 from doitrust.adapters.devnet.reject import Rejected
 from doitrust.adapters.devnet.rules import Next
@@ -29,7 +30,7 @@ from doitrust.chain.tx import Transaction
 from doitrust.content.cid import RAW
 from doitrust.errors import BadData, Refused, Usage
 from doitrust.ports import Progress
-from doitrust.trust.evidence import Located, Tip
+from doitrust.trust.evidence import Located, Source, Tip
 
 #: Files in the devnet's folder: the database, and the folder of the content store.
 DATABASE = "chain.sqlite"
@@ -124,6 +125,14 @@ class Devnet:
             raise BadData(f"the devnet's database is damaged: other bytes for {txid}")
         return Located(tx, located[1])
 
+    def transactions(self, txids: Sequence[str]) -> dict[str, Located | None]:
+        """Several of them, by txid."""
+        return {txid: self.transaction(txid) for txid in txids}
+
+    def sources(self) -> tuple[Source, ...]:
+        """The embedded chain is an own node (N2)."""
+        return (Source(self.name, self.own),)
+
     def mempool(self, name: bytes) -> list[str]:
         """Txids of waiting transactions that write `name`, in the order in which they came."""
         with self._store.reading() as session:
@@ -134,6 +143,32 @@ class Devnet:
         with self._store.reading() as session:
             found = list(session.chain.names(prefix))
         return iter(found)
+
+    # ---- BlockSource
+
+    def hash_at(self, height: int) -> str | None:
+        """The hash of the block at `height` now, or None above the tip."""
+        with self._store.reading() as session:
+            return session.chain.hash_at(height)
+
+    def blocks(self, start: int, end: int) -> Iterator[tuple[str, bytes]]:
+        """Hash and raw bytes of the blocks from `start` to `end`, in order, as far as there are."""
+        for height in range(start, end + 1):
+            with self._store.reading() as session:
+                block_hash, raw = session.chain.hash_at(height), session.chain.block(height)
+            if block_hash is None or raw is None:
+                return
+            yield block_hash, raw
+
+    def raw_transactions(self, txids: Sequence[str]) -> dict[str, Transaction | None]:
+        """Several by txid, wherever they stand, or None."""
+        return {txid: found and found.tx for txid, found in self.transactions(txids).items()}
+
+    def pending(self) -> dict[bytes, list[str]]:
+        """The txids of waiting transactions by the names they write."""
+        with self._store.reading() as session:
+            names = {name for tx in session.pool.transactions() for name, _ in names_written(tx)}
+            return {name: session.pool.writing(name) for name in names}
 
     # ---- more to read
 
@@ -204,6 +239,10 @@ class Devnet:
             if session.chain.setting("automine"):
                 self._mine(session)
         return tx.txid
+
+    def fee_rate(self) -> int:
+        """The least: there is no competition here."""
+        return MIN_FEE_RATE
 
     def advance(self) -> bool:
         """Make a block if automine is on."""

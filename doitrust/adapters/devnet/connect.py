@@ -114,7 +114,7 @@ def _check_header(block: Block, at: Next) -> None:
     base = header.version % 0x100
     needed = ((2, params.BIP34_HEIGHT), (3, params.BIP66_HEIGHT), (4, params.BIP65_HEIGHT))
     if any(base < version and at.height >= height for version, height in needed):
-        raise Rejected("bad-version", f"{header.version:#010x}")
+        raise Rejected(f"bad-version({header.version:#010x})", f"too old for block {at.height}")
 
 
 def _check_coinbase_height(coinbase: Transaction, height: int) -> None:

@@ -47,15 +47,15 @@ def check_names(tx: Transaction, coins: Sequence[Coin], height: int, view: View,
     spent = _Spent(tx, coins)
     made = [(o.value, name) for o in tx.outputs if (name := read_as_node(o.script)) is not None]
     if len(made) > 1:
-        raise Rejected("tx-multiple-name-outputs")
+        raise Rejected("tx-multiple-name-outputs", f"{len(made)} name outputs")
     if tx.version != NAME_TX_VERSION:
         if spent.name is not None:
-            raise Rejected("tx-nonname-with-name-input")
+            raise Rejected("tx-nonname-with-name-input", f"a name input needs version {NAME_TX_VERSION:#x}")
         if made:
             raise Rejected("tx-nonname-with-name-output", f"a name output needs version {NAME_TX_VERSION:#x}")
         return
     if not made:
-        raise Rejected("tx-name-without-name-output")
+        raise Rejected("tx-name-without-name-output", f"version {NAME_TX_VERSION:#x} needs a name output")
     amount, name = made[0]
     if amount < params.MIN_NAME_AMOUNT:
         raise Rejected("tx-name-greedy", f"{amount} of {params.MIN_NAME_AMOUNT} schwartz in the name output")
@@ -83,7 +83,7 @@ class _Spent:
             if name is None:
                 continue
             if self.name is not None:
-                raise Rejected("tx-multiple-name-inputs")
+                raise Rejected("tx-multiple-name-inputs", "more than one name input")
             self.name, self.height, self.outpoint = name, coin.height, (spent.txid, spent.vout)
 
     @property
@@ -93,9 +93,9 @@ class _Spent:
 
 def _check_new(name: NodeName, spent: _Spent) -> None:
     if spent.name is not None:
-        raise Rejected("tx-namenew-with-name-input")
+        raise Rejected("tx-namenew-with-name-input", "a name_new spends no name")
     if len(name.args[0]) != 20:
-        raise Rejected("tx-namenew-wrong-size")
+        raise Rejected("tx-namenew-wrong-size", f"a hash of {len(name.args[0])} bytes")
 
 
 def _check_sizes(name: NodeName) -> None:
@@ -114,21 +114,21 @@ def _check_doi(name: NodeName, spent: _Spent, view: View) -> None:
     if view.record(name.args[0]) is None:
         raise Rejected("tx-nameupdate-nonexistant", "the name does not exist")
     if spent.op != OP_NAME_DOI:
-        raise Rejected("tx-name-doi-not-name-doi-input")
+        raise Rejected("tx-name-doi-not-name-doi-input", "the name input is no name_doi")
 
 
 def _check_update(name: NodeName, spent: _Spent, height: int, view: View) -> None:
     if spent.name is None or spent.op == OP_NAME_NEW:
         raise Rejected("tx-nameupdate-invalid-prev", "no name input that is an update")
     if spent.name.args[0] != name.args[0]:
-        raise Rejected("tx-nameupdate-name-mismatch")
+        raise Rejected("tx-nameupdate-name-mismatch", "the name input has another name")
     if spent.height == MEMPOOL_HEIGHT:
         return
     record = view.record(name.args[0])
     if record is None:
-        raise Rejected("tx-nameupdate-nonexistant")
+        raise Rejected("tx-nameupdate-nonexistant", "the name does not exist")
     if is_expired(record, height):
-        raise Rejected("tx-nameupdate-expired")
+        raise Rejected("tx-nameupdate-expired", "the name has expired")
     if record != Record(spent.height, *(spent.outpoint or ("", 0))):
         # The node asserts that the input is the name's last write, and stops when it was overwritten.
         raise Rejected("tx-nameupdate-invalid-prev", "the name was overwritten since")
@@ -136,16 +136,16 @@ def _check_update(name: NodeName, spent: _Spent, height: int, view: View) -> Non
 
 def _check_firstupdate(name: NodeName, spent: _Spent, height: int, view: View, *, waiting: bool) -> None:
     if spent.name is None or spent.op != OP_NAME_NEW:
-        raise Rejected("tx-firstupdate-nonnew-input")
+        raise Rejected("tx-firstupdate-nonnew-input", "no name input that is a name_new")
     if not waiting and spent.height + params.FIRSTUPDATE_DEPTH > height:
-        raise Rejected("tx-firstupdate-immature")
+        raise Rejected("tx-firstupdate-immature", f"the name_new is of block {spent.height}")
     if len(name.args[1]) > 20:
-        raise Rejected("tx-firstupdate-invalid-rand")
+        raise Rejected("tx-firstupdate-invalid-rand", f"a salt of {len(name.args[1])} bytes")
     if hash160(name.args[1] + name.args[0]) != spent.name.args[0]:
-        raise Rejected("tx-firstupdate-hash-mismatch")
+        raise Rejected("tx-firstupdate-hash-mismatch", "the name_new has the hash of another")
     record = view.record(name.args[0])
     if record is not None and not is_expired(record, height):
-        raise Rejected("tx-firstupdate-existing-name")
+        raise Rejected("tx-firstupdate-existing-name", "the name exists")
 
 
 def is_expired(record: Record, height: int) -> bool:

@@ -2,14 +2,16 @@
 
 Pure. Source: src/policy/policy.cpp, src/script/standard.cpp, src/validation.cpp (MemPoolAccept::PreChecks). Left
 out: replacement by fee (BIP 125: every conflict is refused), limits on chains of unconfirmed transactions and on
-the mempool's size, the finer limits on sigops and on the sizes of P2SH and P2WSH scripts, and conflicts between
-waiting name_new and name_firstupdate (`txn-mempool-name-error`). Miners are free of all this: see
-`Devnet.mine_with`.
+the mempool's size, the limit on sigops in a P2SH script, and conflicts between waiting name_new and
+name_firstupdate (`txn-mempool-name-error`). Miners are free of all this: see `Devnet.mine_with`.
 
 Names that start with `d/` are *not* refused: the node means to (src/names/mempool.cpp, checkTx), but compares
 the name as it prints it for messages, which begins with a quotation mark.
 """
 
+from collections.abc import Sequence
+
+from doitrust.adapters.devnet import params
 from doitrust.adapters.devnet.reject import Rejected
 from doitrust.adapters.devnet.rules import Checked, check_scripts, stripped_size
 from doitrust.chain.engine import STANDARD_FLAGS, ScriptFlag, Spend, address_script, is_witness_program
@@ -22,9 +24,10 @@ from doitrust.chain.scripts import (
     OP_CHECKMULTISIG,
     ScriptType,
     read_op,
+    script_sig_pushes,
     script_type,
 )
-from doitrust.chain.tx import Output, Transaction
+from doitrust.chain.tx import Input, Output, Transaction
 from doitrust.errors import BadData
 
 #: Schwartz a 1000 virtual bytes: the least to be relayed (src/validation.h, DEFAULT_MIN_RELAY_TX_FEE), the most
@@ -40,6 +43,9 @@ _MAX_SCRIPT_SIG = 1650
 _MAX_DATA_SCRIPT = 83
 _MAX_BARE_KEYS = 3
 _BYTES_PER_SIGOP = 20
+_MAX_SIGOPS_COST = params.MAX_BLOCK_SIGOPS_COST // 5
+# Of P2WSH: the script, the items before it.
+_MAX_WITNESS_SCRIPT, _MAX_WITNESS_ITEMS, _MAX_WITNESS_ITEM = 3600, 100, 80
 # Sizes of the input that spends an output, in virtual bytes (GetDustThreshold).
 _SPEND_SIZE, _WITNESS_SPEND_SIZE = 148, 67
 _OP_RETURN, _OP_CHECKSIG = 0x6A, 0xAC
@@ -70,8 +76,17 @@ def check_relay(checked: Checked, *, limits: bool = True, max_fee_rate: int = MA
 
     `limits`: whether the fee must be within the limits; `max_fee_rate` is the upper one, 0 for none.
     """
-    if any(not _is_standard_input(coin.script) for coin in checked.coins):
+    pairs = zip(checked.tx.inputs, checked.coins, strict=True)
+    scripts = [(_spent_script(coin.script, spent), spent.witness) for spent, coin in pairs]
+    if not all(
+        _is_standard_input(coin.script) and script is not None
+        for coin, (script, _) in zip(checked.coins, scripts, strict=True)
+    ):
         raise Rejected("bad-txns-nonstandard-inputs")
+    if not all(_is_standard_witness(script or b"", witness) for script, witness in scripts if witness):
+        raise Rejected("bad-witness-nonstandard")
+    if _sigop_cost(checked.spend) > _MAX_SIGOPS_COST:
+        raise Rejected("bad-txns-too-many-sigops", f"{_sigop_cost(checked.spend)}")
     if limits:
         _check_fee(checked, max_fee_rate)
     check_scripts(checked, STANDARD_FLAGS)
@@ -80,6 +95,11 @@ def check_relay(checked: Checked, *, limits: bool = True, max_fee_rate: int = MA
 def fee_at(rate: int, size: int) -> int:
     """Return the fee of `size` virtual bytes at `rate` schwartz a 1000 (src/policy/feerate.cpp, GetFee)."""
     return rate * size // 1000 or min(rate, size, 1)
+
+
+def relay_size(spend: Spend) -> int:
+    """Return the virtual bytes that fees are asked for: more than there are if there are many sigops (GetTxSize)."""
+    return (max(spend.weight, _sigop_cost(spend) * _BYTES_PER_SIGOP) + 3) // 4
 
 
 def dust_limit(script: bytes) -> int:
@@ -92,8 +112,7 @@ def dust_limit(script: bytes) -> int:
 
 def _check_fee(checked: Checked, max_fee_rate: int) -> None:
     weight = checked.spend.weight
-    sigops = checked.spend.sigop_cost(STANDARD_FLAGS & (ScriptFlag.P2SH | ScriptFlag.WITNESS))
-    least = fee_at(MIN_FEE_RATE, (max(weight, sigops * _BYTES_PER_SIGOP) + 3) // 4)
+    least = fee_at(MIN_FEE_RATE, relay_size(checked.spend))
     if checked.fee < least:
         raise Rejected("min relay fee not met", f"{checked.fee} < {least} schwartz")
     most = fee_at(max_fee_rate, (weight + 3) // 4)
@@ -111,6 +130,29 @@ def _check_output(output: Output) -> None:
     least = dust_limit(output.script)
     if output.value < least:
         raise Rejected("dust", f"an output of {output.value} schwartz, at least {least} are needed")
+
+
+def _sigop_cost(spend: Spend) -> int:
+    return spend.sigop_cost(STANDARD_FLAGS & (ScriptFlag.P2SH | ScriptFlag.WITNESS))
+
+
+def _spent_script(script: bytes, spent: Input) -> bytes | None:
+    """Return the script that an input runs: of P2SH the redeem script, None if there is none."""
+    address = address_script(script)
+    if script_type(address)[0] is not ScriptType.P2SH:
+        return address
+    pushes = script_sig_pushes(spent.script_sig)
+    return pushes[-1] if pushes else None
+
+
+def _is_standard_witness(script: bytes, witness: Sequence[bytes]) -> bool:
+    """Whether an input that runs `script` may have this witness (IsWitnessStandard)."""
+    if script_type(script)[0] is ScriptType.P2WSH:
+        *items, code = witness
+        if len(code) > _MAX_WITNESS_SCRIPT or len(items) > _MAX_WITNESS_ITEMS:
+            return False
+        return all(len(item) <= _MAX_WITNESS_ITEM for item in items)
+    return is_witness_program(script)
 
 
 def _is_standard_input(script: bytes) -> bool:

@@ -15,7 +15,6 @@ from doitrust.adapters.devnet.rules import (
     check_scripts,
     check_transaction,
     is_final,
-    is_unspendable,
 )
 from doitrust.adapters.devnet.tables import Tables
 from doitrust.adapters.devnet.view import MEMPOOL_HEIGHT, Coin, Outpoint, Record
@@ -46,8 +45,8 @@ class Pool(Rows):
         tx = self.transaction(outpoint[0])
         if tx is None or outpoint[1] >= len(tx.outputs):
             return None
-        output = tx.outputs[outpoint[1]]
-        return None if is_unspendable(output.script) else Coin(*output, MEMPOOL_HEIGHT, False)
+        # Also one that can never be spent (src/txmempool.cpp, CCoinsViewMemPool::GetCoin).
+        return Coin(*tx.outputs[outpoint[1]], MEMPOOL_HEIGHT, False)
 
     def record(self, name: bytes) -> Record | None:
         """What the chain's name database holds for `name`."""

@@ -25,6 +25,11 @@ _SEQUENCE_GRANULARITY = 9
 _LOCKTIME_THRESHOLD = 500_000_000
 _NULL_OUTPOINT = ("00" * 32, 0xFFFFFFFF)
 _OP_RETURN = 0x6A
+# What the node says where the engine has later words (src/script/script_error.cpp).
+_NODE_WORDS = {
+    "Stack size must be exactly one after execution": "Extra items left on stack after execution",
+    "Script number overflowed or is non-minimally encoded": "unknown error",
+}
 
 
 class Next(NamedTuple):
@@ -100,7 +105,8 @@ def check_scripts(checked: Checked, flags: ScriptFlag) -> None:
             # Of all flags the node calls only P2SH mandatory, so a bad signature of segwit is "non-mandatory".
             mandatory = _fails(checked.spend, index, ScriptFlag.P2SH)
             why = "mandatory-script-verify-flag-failed" if mandatory else "non-mandatory-script-verify-flag"
-            raise Rejected(why, f"input {index}: {error.message}") from None
+            words = _NODE_WORDS.get(error.message, error.message)
+            raise Rejected(why, f"input {index}: {words}") from None
 
 
 def apply(tx: Transaction, overlay: Overlay, height: int) -> None:

@@ -46,6 +46,22 @@ WALLET_METHODS = frozenset(
     """.split()  # noqa: SIM905  # a list of this length reads best so
 )
 
+#: How usage lines show parameters: texts in quotation marks, arrays by what is in them, one that is hidden not at all
+#: (src/rpc/util.cpp, RPCArg::ToString). All others stand there by their names.
+_SHOWN = {
+    **{
+        name: f'"{name}"'
+        for name in (
+            *("action", "blockhash", "command", "estimate_mode", "hexstring"),
+            *("index_name", "name", "psbt", "start", "txid"),
+        )
+    },
+    "rawtxs": '["rawtx",...]',
+    "scanobjects": "[scanobjects,...]",
+    "txids": '["txid",...]',
+    "wait": "",
+}
+
 
 class Answer(NamedTuple):
     """The HTTP status and the JSON."""
@@ -125,8 +141,9 @@ def _by_place(command: Command, params: dict[str, Any]) -> list[Any]:
 
 def _usage(method: str, command: Command) -> str:
     """A method with its parameters."""
-    shown = [name.partition("|")[0] for name in command.names]
-    needed, more = shown[: command.required], shown[command.required :]
+    first = [name.partition("|")[0] for name in command.names]
+    shown = [_SHOWN.get(name, name) for name in first]
+    needed, more = shown[: command.required], [name for name in shown[command.required :] if name]
     return " ".join([method, *needed, *(["(", *more, ")"] if more else [])])
 
 

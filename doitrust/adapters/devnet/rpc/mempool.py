@@ -7,11 +7,13 @@ came isn't kept: `time` and `height` are the tip's.
 from collections.abc import Callable
 from typing import Any
 
+from doitrust.adapters.devnet.policy import relay_size
 from doitrust.adapters.devnet.rpc.call import Node, Params
 from doitrust.adapters.devnet.rpc.values import INVALID_ADDRESS_OR_KEY, Amount, RpcError
-from doitrust.adapters.devnet.rpc.wire import sequences, virtual_size, weight
+from doitrust.adapters.devnet.rpc.wire import sequences, weight
 from doitrust.adapters.devnet.store import Session
-from doitrust.chain.tx import Transaction
+from doitrust.chain.engine import Spend
+from doitrust.chain.tx import Output, Transaction
 
 # Inputs below allow a replacement (BIP 125; src/util/rbf.h, MAX_BIP125_RBF_SEQUENCE); the devnet makes none.
 _MAX_RBF_SEQUENCE = 0xFFFFFFFD
@@ -22,7 +24,7 @@ def getrawmempool(node: Node, given: Params) -> Any:
     if not given.boolean(0, False):
         return node.devnet.waiting()
     with node.devnet.session() as session:
-        pool = _Pool(session)
+        pool = Pool(session)
         return {txid: pool.entry(txid) for txid in pool.waiting}
 
 
@@ -30,13 +32,13 @@ def getmempoolentry(node: Node, given: Params) -> Any:
     """One that waits."""
     txid = given.digest(0, "parameter 1")
     with node.devnet.session() as session:
-        pool = _Pool(session)
+        pool = Pool(session)
         if txid not in pool.waiting:
             raise RpcError(INVALID_ADDRESS_OR_KEY, "Transaction not in mempool")
         return pool.entry(txid)
 
 
-class _Pool:
+class Pool:
     """The mempool at one moment."""
 
     def __init__(self, session: Session) -> None:
@@ -51,18 +53,26 @@ class _Pool:
         """The waiting transactions that it spends from."""
         return sorted({spent.txid for spent in tx.inputs} & self.waiting.keys())
 
-    def fee(self, txid: str) -> int:
-        """What it pays."""
-        tx = self.waiting[txid]
-        paid = 0
-        for spent in tx.inputs:
+    def spent(self, txid: str) -> list[Output]:
+        """What it spends."""
+        found = []
+        for spent in self.waiting[txid].inputs:
             parent = self.waiting.get(spent.txid)
             coin = self._session.chain.coin((spent.txid, spent.vout))
             if parent is not None:
-                paid += parent.outputs[spent.vout].value
+                found.append(parent.outputs[spent.vout])
             elif coin is not None:
-                paid += coin.value
-        return paid - sum(output.value for output in tx.outputs)
+                found.append(Output(coin.value, coin.script))
+        return found
+
+    def fee(self, txid: str) -> int:
+        """What it pays."""
+        paid = sum(output.value for output in self.spent(txid))
+        return paid - sum(output.value for output in self.waiting[txid].outputs)
+
+    def size(self, txid: str) -> int:
+        """Its virtual bytes as fees are asked for."""
+        return relay_size(Spend(self.waiting[txid], self.spent(txid)))
 
     def reach(self, txid: str, step: Callable[[str], list[str]]) -> set[str]:
         """The transaction and all that `step` leads to."""
@@ -87,17 +97,17 @@ class _Pool:
         }
         return {
             "fees": fees,
-            "vsize": virtual_size(tx),
+            "vsize": self.size(txid),
             "weight": weight(tx),
             "fee": Amount(fee),
             "modifiedfee": Amount(fee),
             "time": tip.time,
             "height": tip.height,
             "descendantcount": len(below),
-            "descendantsize": sum(virtual_size(self.waiting[other]) for other in below),
+            "descendantsize": sum(map(self.size, below)),
             "descendantfees": int(fees["descendant"]),
             "ancestorcount": len(above),
-            "ancestorsize": sum(virtual_size(self.waiting[other]) for other in above),
+            "ancestorsize": sum(map(self.size, above)),
             "ancestorfees": int(fees["ancestor"]),
             "wtxid": tx.wtxid[::-1].hex(),
             "depends": self.parents(tx),
@@ -107,5 +117,5 @@ class _Pool:
                 for other in above
                 for sequence in sequences(self.waiting[other])
             ),
-            "unbroadcast": False,
+            "unbroadcast": True,  # there is nobody to tell
         }

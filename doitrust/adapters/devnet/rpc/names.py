@@ -1,7 +1,7 @@
 """name_show, name_history, name_scan, name_pending (src/rpc/names.cpp).
 
-Other than a node, which without any wallet refuses all four, this one answers, as one whose wallet owns nothing:
-`ismine` is always false. It never is in initial block download.
+A node that can have wallets and has none loaded refuses all four; one built without them answers, without `ismine`.
+This one answers as one whose wallet owns nothing: `ismine` is always false. It never is in initial block download.
 """
 
 import re

@@ -30,6 +30,8 @@ from doitrust.errors import BadData
 _OP_2DROP, _OP_DROP = b"\x6d", b"\x75"
 _RAND_SIZE = 20
 _UNSIGNED_TX = b"\x00"
+#: The one version that can be made a name's (src/primitives/transaction.h, CURRENT_VERSION).
+_CURRENT_VERSION = 1
 
 
 def namerawtransaction(_node: Node, given: Params) -> Any:
@@ -58,6 +60,8 @@ def namepsbt(_node: Node, given: Params) -> Any:
 
 def _with_name(tx: Transaction, vout: int, operation: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
     """Return the transaction's bytes with the operation, and the nonce of a name_new for the answer."""
+    if tx.version != _CURRENT_VERSION:  # the node stops by an assertion (SetDoichain)
+        raise RpcError(INVALID_PARAMETER, f"a transaction of version {tx.version}, not {_CURRENT_VERSION}")
     if not 0 <= vout < len(tx.outputs):
         raise RpcError(INVALID_PARAMETER, "vout is out of range")
     check_object(operation, {"op": "string"}, allow_missing=False)

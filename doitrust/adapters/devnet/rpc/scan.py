@@ -88,16 +88,37 @@ def _script(text: str) -> bytes:
         raise _bad("Invalid characters in payload") from None
     if given and given[0] != computed:
         raise _bad(f"Provided checksum '{given[0]}' does not match computed checksum '{computed}'")
-    if body.startswith("addr(") and body.endswith(")"):
+    function = _function(body)
+    script = _of_function(function)
+    if function != body:
+        raise _bad("")  # more behind it: the node says no more than that
+    return script
+
+
+def _function(body: str) -> str:
+    """What stands before the first comma or bracket that nothing opened (src/util/spanparsing.cpp, Expr)."""
+    level = 0
+    for at, char in enumerate(body):
+        if char == "(":
+            level += 1
+        elif level and char == ")":
+            level -= 1
+        elif not level and char in "),":
+            return body[:at]
+    return body
+
+
+def _of_function(text: str) -> bytes:
+    if text.startswith("addr(") and text.endswith(")"):
         try:
-            return script_of(body[5:-1], DEVNET)
+            return script_of(text[5:-1], DEVNET)
         except BadData:
             raise _bad("Address is not valid") from None
-    if body.startswith("raw(") and body.endswith(")"):
-        if not is_hex(body[4:-1]):
+    if text.startswith("raw(") and text.endswith(")"):
+        if not is_hex(text[4:-1]):
             raise _bad("Raw script is not hex")
-        return bytes.fromhex(body[4:-1])
-    raise _bad(f"{body} is not a valid descriptor function")
+        return bytes.fromhex(text[4:-1])
+    raise _bad(f"{text} is not a valid descriptor function")
 
 
 def _bad(message: str) -> RpcError:

@@ -174,13 +174,17 @@ class Handler(BaseHTTPRequestHandler):
         self._reply(self._answer(body, wallet))
 
     def _other(self) -> None:
-        """Refuse every other method."""
+        """Refuse other methods; those that a node doesn't know at all are refused by http.server."""
         if self.path != "/" and self._wallet() is None:
             self._end(404)
         else:
             self._end(405, b"JSONRPC server handles only POST requests")
 
-    do_GET = do_HEAD = do_PUT = do_DELETE = do_OPTIONS = do_PATCH = _other  # noqa: N815  # http.server looks for these
+    do_GET = do_HEAD = do_PUT = _other  # noqa: N815  # http.server looks for these
+
+    def do_DELETE(self) -> None:
+        """Refuse it whatever the path (http_request_cb)."""
+        self._end(405)
 
     def _wallet(self) -> str | None:
         """The wallet that the path names, or None."""

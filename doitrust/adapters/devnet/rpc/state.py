@@ -7,9 +7,8 @@ from typing import Any
 
 from doitrust.adapters.devnet.policy import MIN_FEE_RATE
 from doitrust.adapters.devnet.rpc.call import Command, Node, Params
-from doitrust.adapters.devnet.rpc.mempool import getmempoolentry, getrawmempool
+from doitrust.adapters.devnet.rpc.mempool import Pool, getmempoolentry, getrawmempool
 from doitrust.adapters.devnet.rpc.values import INVALID_PARAMETER, Amount, RpcError
-from doitrust.adapters.devnet.rpc.wire import virtual_size
 
 #: Doichain Core 0.20.1.11 (configure.ac; src/clientversion.h), and the protocol it speaks (src/version.h).
 VERSION = 200_111
@@ -26,16 +25,18 @@ _FEE_MODES = frozenset({"UNSET", "ECONOMICAL", "CONSERVATIVE", "NMC/KB", "SAT/B"
 def getmempoolinfo(node: Node, _given: Params) -> Any:
     """What waits, in sum."""
     with node.devnet.session() as session:
-        waiting = session.pool.transactions()
+        pool = Pool(session)
+        size = sum(map(pool.size, pool.waiting))
+    waiting = pool.waiting.values()
     return {
         "loaded": True,
         "size": len(waiting),
-        "bytes": sum(map(virtual_size, waiting)),
+        "bytes": size,
         "usage": sum(len(tx.raw) for tx in waiting),
         "maxmempool": _MAX_MEMPOOL,
         "mempoolminfee": Amount(MIN_FEE_RATE),
         "minrelaytxfee": Amount(MIN_FEE_RATE),
-        "unbroadcastcount": 0,
+        "unbroadcastcount": len(waiting),
     }
 
 

@@ -38,8 +38,15 @@ _GENESIS_COINBASE = (
 )
 _IN_BLOCK = "No such transaction found in the provided block"
 _NOWHERE = "No such mempool or blockchain transaction"
-#: Reasons that the node follows up with the numbers; with all others what we say is dropped.
-_WITH_NUMBERS = frozenset({"min relay fee not met", "absurdly-high-fee"})
+#: Reasons after which the node says more, and so do we, in its words where these are but numbers; with all others
+#: what we say is dropped. All reasons of names (`names.py`) are of this kind.
+_EXPLAINED = frozenset(
+    {
+        *("min relay fee not met", "absurdly-high-fee", "bad-txns-too-many-sigops"),
+        *("bad-txns-in-belowout", "bad-txns-premature-spend-of-coinbase"),
+    }
+)
+_FORMS = frozenset({"tx-size", "tx-size-small"})
 _SCRIPT_REASONS = frozenset({"mandatory-script-verify-flag-failed", "non-mandatory-script-verify-flag"})
 
 
@@ -192,7 +199,8 @@ def _reason(why: Rejected, *, detailed: bool) -> str:
     """The reason as the node words it (ValidationState::ToString)."""
     if why.code in _SCRIPT_REASONS:
         return f"{why.code} ({why.detail.partition(': ')[2]})"
-    if detailed and why.code in _WITH_NUMBERS:
+    of_names = why.code.startswith("tx-") and why.code not in _FORMS
+    if detailed and (why.code in _EXPLAINED or of_names):
         return f"{why.code}, {why.detail.removesuffix(' schwartz')}"
     return why.code
 
