@@ -3,7 +3,7 @@
 import functools
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +12,20 @@ from typing import Any
 import pytest
 import world as worlds
 from devnet_world import ALICE, BOB, FEE, MINER, World, recorded_file, recorded_json, transaction, written
+from hypothesis import given
+from hypothesis import strategies as st
 from lying import Call, Lies, lying
 from made import METER
 from rpc_node import SECRET, Client, served
+from support import attempt, damaged, hash256
 
 from doitrust.adapters.core.node import CoreNode
 from doitrust.adapters.core.rpc import Rpc, RpcFailure
 from doitrust.adapters.devnet import Devnet, load
 from doitrust.chain.networks import DEVNET, MAINNET, REGTEST, Network
+from doitrust.chain.proof import read_proof
 from doitrust.chain.tx import Output, Transaction
-from doitrust.errors import Refused, Unavailable
+from doitrust.errors import BadData, Refused, Unavailable
 from doitrust.meters.number import record_name
 from doitrust.orgs.pins import Pin, Segment
 from doitrust.trust.evidence import Located
@@ -609,3 +613,81 @@ def test_a_batch_whose_answer_is_too_large_is_asked_in_parts(
     expected = plain(core(port).transactions(txids))
     monkeypatch.setattr("doitrust.adapters.core.rpc.MAX_ANSWER", 20_000)
     assert plain(core(port).transactions(txids)) == expected
+
+
+# ---- proofs
+
+
+@pytest.fixture(scope="module")
+def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[bytes, str]]:
+    """A proof of the second of four transactions."""
+    world = World(tmp_path_factory.mktemp("proof"), 104)
+    world.devnet.automine(False)
+    sent = [
+        world.send(world.pay(Output(1_000_000, ALICE.p2wpkh), coins=[world.coin(index=n)])) for n in range(3)
+    ]
+    world.devnet.mine(1)
+    with served(world.devnet.directory) as (client, _):
+        block = client("getbestblockhash")
+        wanted = client("getblock", block)["tx"][1]
+        yield bytes.fromhex(client("gettxoutproof", [wanted], block)), wanted
+    assert wanted in sent
+    world.devnet.close()
+
+
+def test_a_proof_says_where_a_transaction_stands(proof: tuple[bytes, str]) -> None:
+    raw, txid = proof
+    assert read_proof(raw).positions == {txid: 1}
+
+
+@given(data=st.data())
+def test_a_damaged_proof_is_refused_or_says_the_same(proof: tuple[bytes, str], data: st.DataObject) -> None:
+    raw, txid = proof
+    changed = data.draw(damaged(raw))
+    found = attempt(read_proof, changed)
+    if found is not None and found.header == read_proof(raw).header:
+        # Other marks, or another count that gives the same tree.
+        assert found.positions.get(txid, 1) == 1
+
+
+def test_proofs_that_claim_another_tree_are_refused(proof: tuple[bytes, str]) -> None:
+    raw, _ = proof
+    tree = len(raw) - (4 + 1 + 3 * 32 + 1 + 1)
+    assert raw[tree : tree + 5] == b"\4\0\0\0\3"
+    for count in (0, 1, 2, 5, 6, 7, 8, 9, 2**24, 2**32 - 1):
+        with pytest.raises(BadData):
+            read_proof(raw[:tree] + count.to_bytes(4, "little") + raw[tree + 4 :])
+    # The same tree, of which nothing was shown that the fourth could be told by: the place is the same.
+    assert read_proof(raw[:tree] + (3).to_bytes(4, "little") + raw[tree + 4 :]) == read_proof(raw)
+    for more in (b"\0", raw[:80]):
+        with pytest.raises(BadData):
+            read_proof(raw + more)
+    for cut in range(len(raw)):
+        with pytest.raises(BadData):
+            read_proof(raw[:cut])
+    with pytest.raises(BadData, match="the most is"):
+        read_proof(raw + bytes(2**20))
+
+
+def test_a_last_transaction_that_stands_for_two_has_one_place(tmp_path: Path) -> None:
+    """CVE-2012-2459: the last of an odd number can be shown once more, behind itself."""
+    world = World(tmp_path, 104)
+    world.devnet.automine(False)
+    for number in range(2):
+        world.send(world.pay(Output(1_000_000, ALICE.p2wpkh), coins=[world.coin(index=number)]))
+    world.devnet.mine(1)
+    block = world.tip_block()
+    hashes = [bytes.fromhex(tx.txid)[::-1] for tx in block.transactions]
+    assert len(hashes) == 3
+    head = block.serialize()[: -len(b"\3" + b"".join(tx.raw for tx in block.transactions))]
+
+    def shown(count: int, leaves: Sequence[bytes], bits: int) -> bytes:
+        return head + count.to_bytes(4, "little") + bytes([len(leaves)]) + b"".join(leaves) + bytes([1, bits])
+
+    left = hash256(hashes[0] + hashes[1])
+    # root, left (not opened), right, its leaf (marked)
+    assert read_proof(shown(3, [left, hashes[2]], 0b1101)).positions == {block.transactions[2].txid: 2}
+    for bits in (0b11101, 0b01101, 0b10101):
+        with pytest.raises(BadData):
+            read_proof(shown(4, [left, hashes[2], hashes[2]], bits))
+    world.devnet.close()

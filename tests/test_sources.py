@@ -1,6 +1,7 @@
 """Sources that lie, stall, lag or are elsewhere: alone, beside another foreign one, and beside an own node."""
 # ruff: noqa: N802  the rules' names are capitals
 
+import itertools
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -14,6 +15,7 @@ from cli import STATUS_OF, home, run
 from lying import Call, Lies, lying
 from made import METER, ORG
 from rpc_node import SECRET, served
+from support import txid_of
 from test_core_node import core
 
 from doitrust.adapters.core.rpc import RpcFailure
@@ -149,7 +151,7 @@ def invented(scene: Scene) -> Lies:
     def fake(call: Call, block: str) -> str:
         raw = bytes.fromhex(call.ask(block, False, method="getblockheader"))[:80]
         made = raw[:76] + bytes([raw[76] ^ 1]) + raw[77:]
-        found = worlds.made.hash256(made)[::-1].hex()
+        found = txid_of(made)
         real[found] = block
         return found
 
@@ -163,6 +165,8 @@ def invented(scene: Scene) -> Lies:
 
     def proof(call: Call) -> Any:
         answer = inside(call)
+        if call.params[1] not in real:
+            return answer
         return answer[:152] + bytes([bytes.fromhex(answer)[76] ^ 1]).hex() + answer[154:]
 
     def header(call: Call) -> Any:
@@ -187,7 +191,7 @@ def made_up(scene: Scene) -> Lies:
         + (1_800_000_000).to_bytes(4, "little")
         + bytes.fromhex("ffff7f2000000000")
     )
-    block = worlds.made.hash256(header)[::-1].hex()
+    block = txid_of(header)
     height, tip = scene.world.height - 8, scene.world.devnet.tip().hash
 
     def history(call: Call) -> Any:
@@ -332,8 +336,9 @@ def statuses(verdicts: Mapping[str, Verdict]) -> dict[str, str]:
     return {meter: str(verdict.status) for meter, verdict in verdicts.items()}
 
 
-@pytest.mark.parametrize("arrangement", ["oL", "Lo"])
-@pytest.mark.parametrize("name", LIES)
+@pytest.mark.parametrize(
+    ("name", "arrangement"), list(zip(LIES, itertools.cycle(["oL", "Lo"]), strict=False))
+)
 def test_N3_an_own_node_decides_and_the_liar_is_named(scene: Scene, name: str, arrangement: str) -> None:
     lie = LIES[name]
     with lying(scene.port, lie.lies(scene)) as proxy, asked(scene, arrangement, proxy.port) as sources:
@@ -347,8 +352,9 @@ def test_N3_an_own_node_decides_and_the_liar_is_named(scene: Scene, name: str, a
     assert any("liar" in warning for warning in verdicts[METER].warnings)
 
 
-@pytest.mark.parametrize("arrangement", ["fL", "Lf"])
-@pytest.mark.parametrize("name", LIES)
+@pytest.mark.parametrize(
+    ("name", "arrangement"), list(zip(LIES, itertools.cycle(["Lf", "fL"]), strict=False))
+)
 def test_N3_nothing_is_trusted_where_one_of_two_lies(scene: Scene, name: str, arrangement: str) -> None:
     with lying(scene.port, LIES[name].lies(scene)) as proxy, asked(scene, arrangement, proxy.port) as sources:
         verdicts, evidence = judged(scene, sources)
@@ -365,26 +371,24 @@ def test_N3_nothing_is_trusted_where_one_of_two_lies(scene: Scene, name: str, ar
 def test_N3_alone_a_liar_is_never_trusted(scene: Scene, name: str) -> None:
     lie = LIES[name]
     with lying(scene.port, lie.lies(scene)) as proxy:
-        for trust_source in (False, True):
-            node = core(proxy.port, own=False, name="liar", timeout=0.4)
-            policy = scene.world.policy(trust_source=trust_source)
-            try:
-                evidence = gather(node, scene.world.devnet.contents, policy, list(TRUTH))
-            except DoitrustError as error:
-                assert error.message.isprintable()  # noqa: PT017  # it need not be raised
-                assert isinstance(error, Unavailable)  # noqa: PT017
-                continue
-            judge = Judge(evidence, policy)
-            found = {meter: judge.verdict(meter).status for meter in TRUTH}
-            if not trust_source:
-                assert "trusted" not in found.values()
-            elif lie.shown:
-                wrong = [meter for meter in TRUTH if found[meter] not in (TRUTH[meter], "undetermined")]
-                assert not wrong, found
-                assert "undetermined" in found.values()
+        node = core(proxy.port, own=False, name="liar", timeout=0.4)
+        try:
+            evidence = gather(node, scene.world.devnet.contents, scene.policy, list(TRUTH))
+        except DoitrustError as error:
+            assert error.message.isprintable()  # noqa: PT017  # it need not be raised
+            assert isinstance(error, Unavailable)  # noqa: PT017
+            return
+    judge = Judge(evidence, scene.policy)
+    assert "trusted" not in {judge.verdict(meter).status for meter in TRUTH}
+    if lie.shown:  # then not even where its word is taken
+        judge = Judge(evidence, scene.world.policy(trust_source=True))
+        found = {meter: judge.verdict(meter).status for meter in TRUTH}
+        wrong = [meter for meter in TRUTH if found[meter] not in (TRUTH[meter], "undetermined")]
+        assert not wrong, found
+        assert "undetermined" in found.values()
 
 
-@pytest.mark.parametrize("arrangement", ["oL", "Lo", "fL", "Lf"])
+@pytest.mark.parametrize("arrangement", ["oL", "Lf"])
 @pytest.mark.parametrize("name", HARMLESS)
 def test_N2_what_is_not_used_may_be_wrong(scene: Scene, name: str, arrangement: str) -> None:
     with lying(scene.port, HARMLESS[name](scene)) as proxy, asked(scene, arrangement, proxy.port) as sources:
@@ -599,13 +603,16 @@ def at_home(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
     return setting
 
 
-def verified(*meters: str) -> tuple[dict[str, Any], str]:
+def verified(*meters: str) -> dict[str, Any]:
+    """Each meter's verdict as JSON."""
     ran = run("verify", "--json", *meters, env={"DOITRUST_NETWORK": "regtest"})
+    assert "Traceback" not in ran.err
     value = ran.value
     assert "error" not in value, value
-    assert "Traceback" not in ran.err
-    assert ran.status == STATUS_OF[value["status"]]
-    return value, ran.err
+    if len(meters) == 1:
+        assert ran.status == STATUS_OF[value["status"]]
+        return {meters[0]: value}
+    return dict(zip(meters, value, strict=True))
 
 
 TELLING = [
@@ -624,32 +631,28 @@ TELLING = [
 def test_the_command_line_names_the_liar(scene: Scene, at_home: Callable[..., None], name: str) -> None:
     with lying(scene.port, LIES[name].lies(scene)) as proxy:
         at_home(node=(scene.port, True), node2=(proxy.port, False))
-        for meter, status in TRUTH.items():
-            value, _ = verified(meter)
-            assert value["status"] == status, meter
-            honest, liar = value["sources"]
-            assert honest == {"name": f"127.0.0.1:{scene.port}", "own": True, "fault": None}
-            assert (liar["name"], liar["own"]) == (f"127.0.0.1:{proxy.port}", False)
-            if liar["fault"]:
-                assert any(liar["name"] in warning for warning in value["warnings"])
+        told = verified(*TRUTH)
+        assert {meter: value["status"] for meter, value in told.items()} == TRUTH
+        honest, liar = told[METER]["sources"]
+        assert honest == {"name": f"127.0.0.1:{scene.port}", "own": True, "fault": None}
+        assert (liar["name"], liar["own"]) == (f"127.0.0.1:{proxy.port}", False)
+        assert any(word in liar["fault"] for word in LIES[name].fault.split("|"))
+        assert any(liar["name"] in warning for warning in told[METER]["warnings"])
         at_home(node=(scene.port, False), node2=(proxy.port, False))
-        for meter, status in TRUTH.items():
-            value, _ = verified(meter)
-            # A lie about one meter is no lie about another: those may be trusted.
-            assert value["status"] == status or value["status"] == "undetermined", (meter, value)
-            if value["status"] == "trusted":
-                assert all(source["fault"] is None for source in value["sources"])
+        told = verified(*TRUTH)
+        assert "trusted" not in {value["status"] for value in told.values()}
+        assert any(source["fault"] for source in told[METER]["sources"])
         at_home(node=(proxy.port, False))
-        for meter in TRUTH:
-            ran = run("verify", "--json", meter, env={"DOITRUST_NETWORK": "regtest"})
-            assert ran.value.get("status") != "trusted"
-            assert "Traceback" not in ran.err
+        ran = run("verify", "--json", *TRUTH, env={"DOITRUST_NETWORK": "regtest"})
+        assert "Traceback" not in ran.err
+        assert ran.status in (1, 3, 4)
+        assert '"trusted",' not in ran.out
 
 
 def test_the_command_line_does_not_blame_one_that_lags(pair: Any, at_home: Callable[..., None]) -> None:
     made = pair(lambda world: world.mine(3))
     at_home(node=(made.new_port, True), node2=(made.old_port, False))
-    value, _ = verified(METER)
+    value = verified(METER)[METER]
     assert (value["status"], [source["fault"] for source in value["sources"]]) == ("trusted", [None, None])
     assert value["warnings"] == []
 
@@ -658,7 +661,7 @@ def test_the_command_line_without_its_own_node(scene: Scene, at_home: Callable[.
     with lying(scene.port) as proxy:
         gone = proxy.port
     at_home(node=(gone, True), node2=(scene.port, False))
-    value, _ = verified(METER)
+    value = verified(METER)[METER]
     assert (value["status"], value["reason"]) == ("undetermined", "single_source")
     assert "no node answers" in value["sources"][0]["fault"]
     at_home(node=(gone, True))

@@ -114,10 +114,9 @@ class Sources:
                 return None
             else:
                 found.update(dict.fromkeys(listed))
+        spoken = {view: set(listed) for view, listed in answers.items() if listed is not None}
         for txid in found:
-            silent = {
-                view for view, listed in answers.items() if listed is not None and txid not in set(listed)
-            }
+            silent = {view for view, listed in spoken.items() if txid not in listed}
             if silent:
                 self._unlisted[txid] = name, silent
         return list(found) if len(found) <= limit else None
@@ -125,16 +124,25 @@ class Sources:
     def _more(
         self, view: ChainView, own: ChainView, listed: Sequence[str] | None, known: Mapping[str, None]
     ) -> list[str]:
-        """What `view` lists beyond the own node, as far as anybody has it: a revocation counts, wherever it is from."""
+        """What `view` lists beyond the own node and may be so: what that has after all, what is mined above our tip."""
         more = None if listed is None else [txid for txid in listed if txid not in known]
         if more is None or len(more) > _MOST_MORE:
             self._fault(view, f"it lists many writes that {own.name} does not have")
             return []
-        had = self.transactions(more) if more else {}
+        if not more:
+            return []
+        had = self._each(lambda asked: asked.transactions(more), [own, view])
+        kept = []
         for txid in more:
-            if had[txid] is None:
+            here, there = (had.get(asked, {}).get(txid) for asked in (own, view))
+            place = _place(there)
+            if here is not None or (place is not None and place.height > self._height):
+                kept.append(txid)
+            elif there is None and view in had:
                 self._fault(view, f"it lists {txid}, which nobody has")
-        return [txid for txid in more if had[txid] is not None]
+            elif place is not None:
+                self._fault(view, f"it has {txid} in a block that {own.name} does not have")
+        return kept
 
     def transaction(self, txid: str) -> Located | None:
         """One transaction."""
@@ -202,6 +210,9 @@ class Sources:
         """What holds of a transaction among foreign sources."""
         placed = {view: found for view, found in seen.items() if found is not None and _place(found)}
         if not placed:
+            if txid in self._unlisted and not any(seen.values()):
+                for view in seen.keys() - self._unlisted[txid][1]:
+                    self._fault(view, f"it lists {txid}, which nobody has")
             return next((found for found in seen.values() if found is not None), None)
         believed = next(iter(placed.values()))
         for view, found in seen.items():

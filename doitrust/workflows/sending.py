@@ -12,7 +12,7 @@ from doitrust.chain.expiry import is_near_expiry
 from doitrust.chain.names import read_as_node
 from doitrust.chain.psbt_sign import INCOMPLETE, extract, finalise
 from doitrust.chain.tx import Transaction
-from doitrust.errors import BadData, Refused
+from doitrust.errors import BadData, Refused, StillWaiting, Unavailable
 from doitrust.ports import DONE, REFUSED, SENT, Entry, Journal, Node, Progress, Signer
 from doitrust.trust.evidence import Evidence
 from doitrust.trust.policy import MAX_WRITES
@@ -21,6 +21,8 @@ from doitrust.trust.policy import MAX_WRITES
 _KNOWN = frozenset({"txn-already-known", "txn-already-in-mempool", "txn-same-nonwitness-data-in-mempool"})
 
 
+#: So often a node that answered before may be asked in vain while we wait.
+_MOST_MISSED = 10
 #: Why a signed transaction that nobody has seen yet is given up: sending it would cost money and count for nothing.
 _HOPELESS = frozenset(
     {
@@ -105,14 +107,28 @@ def deliver(node: Node, journal: Journal, tx: Transaction, fee: int, patience: P
             journal.mark(tx.txid, REFUSED, error.message)
             raise
     journal.mark(tx.txid, SENT)
-    confirmations = confirmations_of(node, tx.txid)
-    while confirmations < patience.wait:
-        if patience.progress is not None:
-            patience.progress(confirmations, patience.wait)
-        if not node.advance():
+    return Sent(tx.txid, _wait(node, tx.txid, patience), fee)
+
+
+def _wait(node: Node, txid: str, patience: Patience) -> int:
+    """Wait for the confirmations; raises `StillWaiting` if the node stays away."""
+    confirmations, missed = 0, 0
+    while True:
+        try:
+            confirmations, missed = confirmations_of(node, txid), 0
+            if confirmations >= patience.wait:
+                return confirmations
+            if patience.progress is not None:
+                patience.progress(confirmations, patience.wait)
+            if not node.advance():
+                patience.pause()
+        except Unavailable as error:
+            missed += 1
+            if missed > _MOST_MISSED:
+                raise StillWaiting(
+                    f"{txid} was sent, and then the node went away: {error.message}", hint="doitrust tx resume"
+                ) from None
             patience.pause()
-        confirmations = confirmations_of(node, tx.txid)
-    return Sent(tx.txid, confirmations, fee)
 
 
 def told(journal: Journal, sent: Sent) -> None:

@@ -30,7 +30,6 @@ from doitrust.chain.networks import SCHWARTZ_PER_DOI, Network
 from doitrust.chain.proof import Proof, read_proof
 from doitrust.chain.tx import Transaction
 from doitrust.errors import BadData, DoitrustError, Refused, Unavailable
-from doitrust.ports import UnspentCoin
 from doitrust.text import visible
 from doitrust.trust.evidence import Located, Place, Source, Tip
 
@@ -184,7 +183,7 @@ class CoreNode(BlockReader):
 
     # ---- CoinView
 
-    def coins(self, script: bytes) -> Sequence[UnspentCoin]:
+    def coins(self, script: bytes) -> list[Coin]:
         """The coins on exactly `script`, oldest first; the node looks through all coins there are."""
         self._check()
         asked = ("scantxoutset", "start", [f"raw({script.hex()})"])
@@ -242,7 +241,7 @@ class CoreNode(BlockReader):
         if self._checked:
             return
         info = self._fields(self._rpc.call("getblockchaininfo"))
-        genesis = self._rpc.call("getblockhash", 0)
+        genesis = self._text(self._rpc.call("getblockhash", 0))
         if genesis != self.network.genesis:
             raise Unavailable(
                 f"the node {self.name} is on another chain than {self.network.name}",

@@ -71,6 +71,8 @@ class Rpc:
     Every call raises `Unavailable` where the node can't be had, and `RpcFailure` where it answers with an error.
     """
 
+    _proxy: "_Proxy | None" = None
+
     def __init__(
         self, url: str, login: Login, *, trace: Trace | None = None, timeout: float = TIMEOUT
     ) -> None:
@@ -78,7 +80,6 @@ class Rpc:
         self._login = login
         self._trace = trace
         self._timeout = timeout
-        self._proxy: _Proxy | None = None
         self._one_at_a_time = threading.Lock()
 
     def call(self, method: str, *params: Any, timeout: float | None = None) -> Any:
@@ -106,6 +107,9 @@ class Rpc:
             if isinstance(answer, RpcFailure):
                 self._refuse_not_ready(answer)
         return answers
+
+    def __del__(self) -> None:
+        self.close()
 
     def close(self) -> None:
         """Hang up."""
@@ -426,21 +430,21 @@ class _Proxy(AuthServiceProxy):  # type: ignore[misc]  # it is not typed
         return _checked(self._answer())
 
     def _answer(self) -> Any:
-        answer = self.line.getresponse()
-        if answer.status == 401:
-            raise _LoginRefused
-        if answer.status == 403:
-            raise _Forbidden
-        if answer.status == 503:
-            raise _Busy
-        data = answer.read(MAX_ANSWER + 1)
-        if len(data) > MAX_ANSWER or (answer.length or 0) > MAX_ANSWER - len(data):
-            raise _TooLarge(f"an answer of more than {MAX_ANSWER} bytes")
-        if answer.length:
-            raise http.client.IncompleteRead(data, answer.length)
-        kind = answer.getheader("Content-Type", "").split(";")[0].strip().lower()
-        if answer.status not in _ANSWERS or kind != "application/json":
-            raise ValueError(f"it answers with HTTP status {answer.status} and no JSON")
+        with self.line.getresponse() as answer:
+            if answer.status == 401:
+                raise _LoginRefused
+            if answer.status == 403:
+                raise _Forbidden
+            if answer.status == 503:
+                raise _Busy
+            data = answer.read(MAX_ANSWER + 1)
+            if len(data) > MAX_ANSWER or (answer.length or 0) > MAX_ANSWER - len(data):
+                raise _TooLarge(f"an answer of more than {MAX_ANSWER} bytes")
+            if answer.length:
+                raise http.client.IncompleteRead(data, answer.length)
+            kind = answer.getheader("Content-Type", "").split(";")[0].strip().lower()
+            if answer.status not in _ANSWERS or kind != "application/json":
+                raise ValueError(f"it answers with HTTP status {answer.status} and no JSON")
         return _read(data)
 
 
