@@ -1,6 +1,6 @@
 """What `make bench` measures, each as a ratio to a baseline in the same run. Prints; never fails.
 
-python bench/run.py [help|judge|bulk|flood|sign|open]…
+python bench/run.py [help|judge|bulk|flood|sign|open|audit]…
 """
 
 import gc
@@ -13,6 +13,7 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+from audit import bench_audit
 from coincurve import PublicKey
 from synthetic import Synthetic
 from writing import bench_open, bench_sign
@@ -173,6 +174,7 @@ _ALL: dict[str, Callable[[], object]] = {
     "flood": bench_flood,
     "sign": lambda: bench_sign(timed),
     "open": lambda: bench_open(timed),
+    "audit": bench_audit,
 }
 
 if __name__ == "__main__":

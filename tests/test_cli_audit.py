@@ -3,13 +3,15 @@
 import csv
 import json
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli import BILLIG, MUELLER, PASSAU, failure, home, load, run, start
-from devnet_world import recorded_json
+from cli import BILLIG, MUELLER, PASSAU, environment, failure, home, load, run, start
+from devnet_world import ROOT, recorded_json
 from lying_proxy import lying
 from regtest_home import point_at, recorded_world
 from rpc_node import served
@@ -18,6 +20,7 @@ from doitrust.adapters.devnet import Devnet
 from doitrust.adapters.index import IndexedView
 from doitrust.adapters.pins import PinStore
 from doitrust.chain.networks import DEVNET
+from doitrust.cli import judging
 from doitrust.cli.indexed import COLUMNS
 from doitrust.cli.indexed import row as row_of
 from doitrust.trust.policy import Policy
@@ -311,7 +314,9 @@ def test_ctrl_c_ends_it() -> None:
     load(1)
     Devnet(home() / "devnet").mine(2000)
     process = start("audit")
-    time.sleep(0.7)
+    until = time.monotonic() + 30
+    while not (home() / "index-devnet.db").exists() and time.monotonic() < until:
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) in (1, 3)
 
@@ -392,3 +397,84 @@ def test_two_foreign_nodes_suffice() -> None:
         rows = lines(run("audit", env=env).out)
         assert "trusted" in {row["status"] for row in rows}
         same_as_verify(rows, env=env)
+
+
+# ---- in several processes
+
+
+@pytest.fixture
+def shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workflow, "PART", 5)
+    monkeypatch.setattr(judging, "FEW", 1)
+    monkeypatch.setattr(judging, "_processors", lambda: 3)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_several_processes_say_the_same(number: int) -> None:
+    devnet, folder = recorded_world(number)
+    with served(devnet) as (client, _):
+        env = point_at(folder, client.port)
+        for more in ([], ["--json"], ["--org", "Gilde"]):
+            alone = run("audit", *more, env=env)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(workflow, "PART", 5)
+                patch.setattr(judging, "FEW", 1)
+                patch.setattr(judging, "_processors", lambda: 3)
+                assert run("audit", *more, env=env) == alone
+
+
+def test_a_node_that_leaves_is_told_from_there_too(shared_out: None) -> None:
+    devnet, folder = recorded_world(1)
+    with served(devnet) as (client, _), lying(client.port) as proxy:
+        env = point_at(folder, proxy.port)
+        run("audit", env=env)
+        proxy.lie = lambda method, _, result: 7 if method == "getblockheader" and asked() else result
+        count = 0
+
+        def asked() -> bool:
+            nonlocal count
+            count += 1
+            return count > 3
+
+        assert "gives wrong answers" in failure("audit", "--out", folder / "a.csv", env=env)
+
+
+def test_killed_it_leaves_no_process_behind() -> None:
+    load(1)
+    program = (
+        "import os, sys; from doitrust.cli import judging; from doitrust.workflows import audit;"
+        "from doitrust.cli.main import main\n"
+        "if __name__ == '__main__':\n"
+        "    audit.PART = judging.FEW = 1; judging._processors = lambda: 3\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    judging._taken = lambda rows: __import__('time').sleep(60)\n"
+        "    main(['audit'])\n"
+    )
+    file = home() / "slow.py"
+    file.write_text(program)
+    env = {**environment(), "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, str(file)], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    try:
+        process.stdout.readline()
+        until = time.monotonic() + 30
+        while len(below := _children(process.pid)) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(1)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert len(below) >= 2
+    while any(Path(f"/proc/{pid}").exists() for pid in below):
+        assert time.monotonic() < until + 30
+        time.sleep(0.05)
+
+
+def _children(pid: int) -> list[int]:
+    if not Path("/proc").is_dir():
+        pytest.skip("cannot be had here: /proc")
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in found]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from cli import failure, home, load, meter, run, start
-from devnet_world import recorded_json
+from devnet_world import ALICE, BOB, NAME_AMOUNT, Key, World, coin_of, recorded_json
 from lying_proxy import lying
 from regtest_home import point_at, recorded_world
 from rpc_node import served
@@ -22,10 +22,13 @@ from doitrust.adapters.devnet import Devnet
 from doitrust.adapters.devnet.rpc.server import running
 from doitrust.adapters.index import IndexedView
 from doitrust.adapters.pins import PinStore
+from doitrust.chain.address import address_of
 from doitrust.chain.block import Block
 from doitrust.chain.networks import DEVNET
-from doitrust.chain.tx import Transaction
+from doitrust.chain.tx import Output, Transaction
 from doitrust.errors import DoitrustError
+from doitrust.meters.multisig import pairing_outputs
+from doitrust.orgs.pins import Pin, Segment
 from doitrust.trust.policy import Policy
 from doitrust.workflows.verify import verify
 from doitrust.workflows.watch import Change, Watch
@@ -121,30 +124,66 @@ def test_it_says_each_verdict_and_then_those_that_change() -> None:
     assert seen.told == []
 
 
+class Gilde:
+    """An organisation of Alice's in the test's home, accepted, of which Bob is a member."""
+
+    def __init__(self) -> None:
+        self.world = World(home() / "devnet", blocks=130)
+        listed = {"format": "doitrust-members/1", "members": [{"key": BOB.public.hex()}]}
+        self.cid = self.world.devnet.contents.put_file(json.dumps(listed).encode()).text
+        made = self.world.pay(*(Output(10 * NAME_AMOUNT, key.p2wpkh) for key in [ALICE] * 3 + [BOB] * 3))
+        self.world.send(made)
+        self._coins = {
+            key: [coin_of(made, at + n, key) for n in range(3)] for key, at in ((ALICE, 0), (BOB, 3))
+        }
+        root = self.write("bp_organization/Gilde", self.cid, ALICE)
+        PinStore(home() / "state.db", DEVNET).accept(Pin("Gilde", (Segment(root),)))
+
+    def write(self, name: str, value: Any, key: Key) -> str:
+        text = value if isinstance(value, str) else json.dumps(value)
+        tx = self.world.write(name, text, key, coins=[self._coins[key].pop()])
+        return self.world.send(tx)
+
+    def certify(self, meter: str, number: int = 1) -> str:
+        node, client = Key.named(f"node {number}").public, Key.named(f"client {number}").public
+        ms = address_of(pairing_outputs(node, client)["p2wsh"], DEVNET)
+        record = {"v": 1, "org": "Gilde", "node": node.hex(), "client": client.hex(), "ms": ms}
+        return self.write(f"bp/{meter}", record, BOB)
+
+
 def test_only_named_meters_are_told_and_revocations_from_the_mempool_on() -> None:
-    load(1)
-    run("devnet", "automine", "off")
-    chain = Devnet(home() / "devnet")
-    blocks = recorded_json(1)["blocks"]
-    revoked = next(m for m, told in recorded_json(1)["meters"].items() if told["status"] == "revoked")
-    found = run("verify", "--json", revoked).value
-    depth = len(blocks) - found["revocation"]["height"]
-    chain.reorg(depth)
-    with watching(revoked, meter(1)) as seen:
-        told = [seen.next() for _ in range(2)]
-        assert [line["meter"] for line in told] == [revoked, meter(1)]
-        assert (told[0]["txid"], told[0]["height"]) == (found["revocation"]["txid"], None)
-        waiting = [chain.transaction(txid) for txid in chain.waiting()]
-        chain.mine(1)
+    gilde = Gilde()
+    devnet = gilde.world.devnet
+    gilde.certify("M001")
+    gilde.certify("M002")
+    devnet.mine(6)
+    devnet.automine(False)
+    with watching("M001", "M009") as seen:
+        assert [seen.next()["status"] for _ in range(2)] == ["trusted", "unknown"]
+        txid = gilde.write("bp/M001", {"v": 1, "org": "Gilde", "revoked": "seal broken"}, ALICE)
+        told = seen.next()
+        assert (told["before"], told["status"], told["meter"]) == ("trusted", "revoked", "M001")
+        assert (told["txid"], told["height"], told["confirmations"]) == (txid, None, 0)
+        devnet.mine(1)
+        gilde.write("bp/M002", {"v": 1, "org": "Gilde", "revoked": "seal broken"}, ALICE)
         seen.quiet()
-        chain.reorg(1, drop=True)
-        before = seen.next()
-        assert (before["meter"], before["before"]) == (revoked, "revoked")
-        for located in waiting:
-            assert located is not None
-            chain.broadcast(located.tx.raw)
-        told = [seen.until(revoked, "revoked")]
-        assert (told[0]["before"], told[0]["confirmations"]) == (before["status"], 0)
+        devnet.reorg(1, drop=True)
+        assert seen.until("M001", "trusted")["before"] == "revoked"
+        assert seen.end() == 0
+
+
+def test_a_new_list_changes_verdicts_at_once() -> None:
+    gilde = Gilde()
+    gilde.certify("M001")
+    gilde.world.devnet.mine(6)
+    withdrawn = {"key": BOB.public.hex(), "revoked": {"height": 0, "reason": "error"}}
+    listed = {"format": "doitrust-members/1", "members": [withdrawn]}
+    with watching() as seen:
+        assert seen.next()["status"] == "trusted"
+        cid = gilde.world.devnet.contents.put_file(json.dumps(listed).encode()).text
+        gilde.write("bp_organization/Gilde", cid, ALICE)
+        told = seen.next()
+        assert (told["meter"], told["status"], told["reason"]) == ("M001", "untrusted", "member_revoked")
         assert seen.end() == 0
 
 

@@ -11,10 +11,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any, NamedTuple
@@ -35,11 +35,13 @@ from cli import (
     temporary_folder,
 )
 from devnet_world import ALICE, BOB, MINER, NAME_AMOUNT, ROOT, Coin, Key, World, coin_of, recorded_file
+from rpc_node import SECRET
 from test_architecture import BASE, PURE, ROOMS
 
 from doitrust import errors
 from doitrust.adapters import keyfile
 from doitrust.adapters.config import KEYS
+from doitrust.adapters.devnet.rpc.server import running
 from doitrust.adapters.keyfile import Kdf
 from doitrust.adapters.keystore import Keystore
 from doitrust.adapters.phrases import phrase_of
@@ -649,6 +651,8 @@ def printed() -> Printed:
         _keeper(told)
         _careful(told)
         _writers(told)
+        told.home = temporary_folder()
+        _troubled(told)
     return told
 
 
@@ -691,6 +695,7 @@ def _consumer(told: Printed) -> None:
     told("verify", meters[16])
     told("verify", f"doitrust:meter/{meters[16]}?network=devnet&org={BILLIG}")
     told("meter list")
+    _lists_of_many(told)
     for number in (1, 4, 10, 22):
         told("meter show", meters[number])
     file = told.home / "evidence.json"
@@ -702,6 +707,29 @@ def _consumer(told: Printed) -> None:
     told("org show", "Elektro-Innung Passau")
     told("org members", "Elektro-Innung Passau")  # fails
     told("verify", "--network", "mainnet", meters[0])  # fails
+
+
+def _lists_of_many(told: Printed) -> None:
+    """What audits and watches say."""
+    told("audit")
+    told("audit", "--out", told.home / "audit.csv")
+    told("audit", "--out", told.home / "audit.jsonl", "--org", MUELLER)
+    _watched(told, ["1EMH0012345002", "1EMH0012345005", "1EMH0012345017", "1EMH0012345023"], lambda: None)
+
+
+def _watched(told: Printed, meters: Sequence[str], meanwhile: Callable[[], object], more: int = 0) -> None:
+    """Keep the first line about each meter, and `more` after something happened."""
+    process = start("watch", *meters, "--json", "--home", told.home, stdout=PIPE)
+    try:
+        assert process.stdout is not None
+        told.values += [("watch", json.loads(process.stdout.readline())) for _ in meters]
+        meanwhile()
+        told.values += [("watch", json.loads(process.stdout.readline())) for _ in range(more)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def _insider(told: Printed) -> None:
@@ -749,7 +777,9 @@ def _insider(told: Printed) -> None:
     both = [coin("alice"), world.coin(MINER)]
     write("bp/M001", revoked, *both)  # the owner, together with somebody else: no single key
     told("verify", "M001")
-    write("bp/M001", revoked, coin("alice"))
+    revoke = partial(write, "bp/M001", revoked, coin("alice"))
+    _watched(told, ["M001"], revoke, more=1)
+    told("audit")
     told("verify", "M001")
     told("meter show", "M001")
     file = told.home / "evidence.json"
@@ -796,6 +826,23 @@ def _keeper(told: Printed) -> None:
     finally:
         served.kill()
         served.communicate()
+
+
+def _troubled(told: Printed) -> None:
+    """A second source that fails, and a transaction that can't be sent any more."""
+    shown = told("key import", "dora", env=_GIVEN, stdin=_phrase("dora"))
+    told("devnet fund", shown["keys"]["owner"]["address"], "1")
+    told("devnet automine", "off")
+    key = shown["keys"]["member"]["key"]
+    told("org create", "Gilde", "--member", key, "--no-wait", env=_GIVEN)
+    told("devnet reset", "--yes")
+    told("tx resume")
+    (told.home / "cookie").write_text(SECRET)
+    with running(told.home / "devnet", 0, SECRET) as server:
+        for name, port in (("node", server.server_address[1]), ("node2", 1)):
+            told("config set", f"{name}.url", f"http://127.0.0.1:{port}")
+            told("config set", f"{name}.cookie", told.home / "cookie")
+        told("verify", "--network", "regtest", "1EMH0012345678")
 
 
 def _careful(told: Printed) -> None:

@@ -13,6 +13,8 @@ from doitrust.errors import DoitrustError
 
 _NOUNS = {
     "verify": ("doitrust.cli.verify", "verify", "Is this meter certified, by whom, and since when?"),
+    "audit": ("doitrust.cli.audit", "audit", "Every meter on the chain with its verdict, a line each."),
+    "watch": ("doitrust.cli.watch", "watch", "Say each verdict that changes, as it changes."),
     "org": (
         "doitrust.cli.org",
         "org",
@@ -25,6 +27,9 @@ _NOUNS = {
     "tx": ("doitrust.cli.tx", "tx", "Transactions: sign, send, what is under way."),
     "demo": ("doitrust.cli.demo", "demo", "See doitrust at work on a throw-away chain."),
     "devnet": ("doitrust.cli.devnet", "devnet", "The embedded chain, to try things out."),
+    "backup": ("doitrust.cli.backup", "backup", "Keep the home in one file."),
+    "restore": ("doitrust.cli.backup", "restore", "Put a backup in the place of the home."),
+    "doctor": ("doitrust.cli.doctor", "doctor", "What is missing or wrong, and how to mend it."),
     "config": ("doitrust.cli.config", "config", "Show and change settings."),
     "completion": ("doitrust.cli.completion", "completion", "Print the shell's completion script."),
 }

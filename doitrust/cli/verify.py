@@ -1,6 +1,7 @@
 """`doitrust verify`."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from doitrust.text import visible
 from doitrust.trust.evidence_file import MAX_BYTES, read_evidence, write_evidence
 from doitrust.trust.policy import MAX_WRITES
 from doitrust.trust.reports import Status
-from doitrust.trust.verdict import Verdict
 from doitrust.workflows.verify import Verification, judge_all
 from doitrust.workflows.verify import verify as verify_meters
 
@@ -36,9 +36,9 @@ _EXIT = {
 _METER = "The number on the meter, or the link on its sticker."
 
 
-def exit_status(verdicts: list[Verdict]) -> int:
+def exit_status(statuses: Iterable[Status]) -> int:
     """The status for several verdicts: 3 before 4 before 0."""
-    codes = {_EXIT[verdict.status] for verdict in verdicts}
+    codes = {_EXIT[status] for status in statuses}
     return next((code for code in (3, 4) if code in codes), 0)
 
 
@@ -68,7 +68,7 @@ def verify(app: App, meters: tuple[str, ...], **given: Any) -> int:
         int(time.time()), given["evidence"] is not None, app.settings.verbose > 0, bool(app.pins.all())
     )
     app.answer(answer, lambda console: _render(console, result, links, asked))
-    return exit_status(result.verdicts)
+    return exit_status(verdict.status for verdict in result.verdicts)
 
 
 def _save(app: App, path: Path, result: Verification) -> None:

@@ -183,12 +183,12 @@ class _Gathering:
 
         The first is always followed up, whatever the inputs show: a witness can be cut off on the way.
         """
+        if names_key(write.tx, self.listed):
+            return True
         try:
-            if read_record(write.output.value).org in accepted:
-                return True
+            return read_record(write.output.value).org in accepted
         except BadData:
-            pass
-        return names_key(write.tx, self.listed)
+            return False
 
     def _name(self, name: bytes, *, mempool: bool = False) -> list[NameWrite]:
         """Fetch what writes `name`, and return its canonical writes within L1."""
