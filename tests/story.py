@@ -275,7 +275,8 @@ def _homes() -> Story:
 
 @cache
 def _organised() -> Story:
-    story = _homes()
+    story = Story(temporary_folder())
+    copytree(_homes().folder, story.folder, dirs_exist_ok=True)
     for who, account in RICH.items():
         story.fund(keys(who)[account]["address"])
     members = [f"{key_of('max')}=Max Maier", f"{key_of('mia')}=Mia Meier"]

@@ -110,7 +110,9 @@ def test_the_public_parts_are_those_of_the_recorded_chain(alice: Path) -> None:
         found = shown["keys"][label]
         assert (found["path"], found["key"], found["address"]) == tuple(known.values())
     for label, found in shown["keys"].items():
-        assert found.keys() == {"path", "key", "address"} | ({"xpub", "descriptor_key"} if label == "board" else set())
+        assert found.keys() == {"path", "key", "address"} | (
+            {"xpub", "descriptor_key"} if label == "board" else set()
+        )
     xpub = ExtendedKey.parse(shown["keys"]["board"]["xpub"])
     assert shown["keys"]["board"]["xpub"].startswith("tpub")
     for index, name in enumerate(("board1", "board2", "board3")):

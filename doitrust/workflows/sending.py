@@ -126,7 +126,8 @@ def _wait(node: Node, txid: str, patience: Patience) -> int:
             missed += 1
             if missed > _MOST_MISSED:
                 raise StillWaiting(
-                    f"{txid} was sent, and then the node went away: {error.message}", hint="doitrust tx resume"
+                    f"{txid} was sent, and then the node went away: {error.message}",
+                    hint="doitrust tx resume",
                 ) from None
             patience.pause()
 

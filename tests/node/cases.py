@@ -311,8 +311,8 @@ class Cases:
             yield f"a name_firstupdate {label}", named(output, coins=[new_coin]), why
         yield "a lost coin, for its own name", named(written("bp/lost", "3", ALICE), coins=[lost]), ""
         yield "an update", named(written("bp/own", "2", ALICE), coins=[own]), ""
-        other = self._mined(self.world.write("bp/other", "1"))
-        updated = self._named(update(b"bp/other"), coins=[other])
+        doi = self._mined(self.world.write("bp/other", "1"))
+        updated = self._named(update(b"bp/other"), coins=[doi])
         yield "a name_update from a name_doi", lambda: updated, ""
         back = named(written("bp/other", "3", ALICE), coins=[coin_of(updated, 0, ALICE)])
         yield "a name_doi from a name_update", back, "tx-name-doi-not-name-doi-input"
