@@ -5,7 +5,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -112,17 +111,11 @@ def start(
     stdout: Stream = DEVNULL,
     stderr: Stream = DEVNULL,
 ) -> Popen[bytes]:
-    """Start a process and leave it running. It hears Ctrl-C, also where whoever runs the tests does not."""
-
-    def prepare() -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if before is not None:
-            before()
-
+    """Start a process and leave it running."""
     return Popen(
         [sys.executable, "-m", "doitrust.cli.main", *map(str, arguments)],
         env={**environment(env), "PYTHONPATH": str(ROOT)},
-        preexec_fn=prepare,  # noqa: PLW1509  # one thread only
+        preexec_fn=before,  # noqa: PLW1509  # one thread only
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,

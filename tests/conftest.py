@@ -1,6 +1,7 @@
 """What every test gets: a home of its own, no settings of the developer's, and no silent skips in CI."""
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from itertools import count
 from pathlib import Path
@@ -15,8 +16,11 @@ IN_CI = os.environ.get("DOITRUST_CI") == "1"
 ALLOWED_SKIP = "cannot be had here:"
 
 settings.register_profile("default", deadline=None, max_examples=50)
-settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True, print_blob=True)
+settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
 settings.load_profile("ci" if IN_CI else "default")
+
+# Whoever runs the tests in the background may have told us to ignore Ctrl-C, which our processes would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _numbers = count()
 

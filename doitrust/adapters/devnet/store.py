@@ -111,7 +111,10 @@ class Store:
                 f"can't make the devnet's folder {shown}: {error.strerror or error}",
                 hint="name another with --devnet",
             ) from None
-        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+        # One thread uses it; another may be the one that throws it away.
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
         try:
             self._prepare(connection)
         except BaseException:
