@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
@@ -18,6 +18,8 @@ from unittest.mock import patch
 import click
 from devnet_world import ROOT, recorded_file, recorded_json
 
+from doitrust.adapters.keyfile import Kdf
+from doitrust.adapters.keystore import Keystore
 from doitrust.cli.main import main, root
 
 Environment = Mapping[str, str | None]
@@ -73,6 +75,7 @@ def run(*arguments: object, env: Environment | None = None, typed: str | None = 
     stdin = io.StringIO() if typed is None else _Typist(typed)
     status: object = None
     with (
+        _quick_demo() if "demo" in arguments else nullcontext(),
         patch.dict(os.environ, environment(env), clear=True),
         patch("sys.stdin", stdin),
         redirect_stdout(out),
@@ -84,6 +87,11 @@ def run(*arguments: object, env: Environment | None = None, typed: str | None = 
             status = left.code
     assert isinstance(status, int)
     return Ran(status, *(stream.detach().getvalue().decode() for stream in (out, err)))
+
+
+def _quick_demo() -> AbstractContextManager[object]:
+    """Play it with a scrypt that takes no time: a dozen keys are made and opened in it."""
+    return patch.dict(Keystore.__init__.__kwdefaults__ or {}, kdf=Kdf(16, 1, 1))
 
 
 def spawn(

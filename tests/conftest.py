@@ -15,7 +15,7 @@ IN_CI = os.environ.get("DOITRUST_CI") == "1"
 #: In CI a skip must say what this machine can never have; any other skip is a test that nobody runs.
 ALLOWED_SKIP = "cannot be had here:"
 
-settings.register_profile("default", deadline=None, max_examples=50)
+settings.register_profile("default", deadline=None, max_examples=25)
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
 settings.load_profile("ci" if IN_CI else "default")
 
