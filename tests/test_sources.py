@@ -319,7 +319,7 @@ def asked(scene: Scene, arrangement: str, liar: int) -> Iterator[Sources]:
     views = []
     for kind in arrangement:
         port, own, name = (liar, False, "liar") if kind == "L" else (scene.port, kind == "o", "honest")
-        views.append(core(port, own=own, name=name, timeout=0.4 if kind == "L" else 20.0))
+        views.append(core(port, own=own, name=name, timeout=2.5 if kind == "L" else 20.0))
     yield Sources(views)
 
 
@@ -371,7 +371,7 @@ def test_N3_nothing_is_trusted_where_one_of_two_lies(scene: Scene, name: str, ar
 def test_N3_alone_a_liar_is_never_trusted(scene: Scene, name: str) -> None:
     lie = LIES[name]
     with lying(scene.port, lie.lies(scene)) as proxy:
-        node = core(proxy.port, own=False, name="liar", timeout=0.4)
+        node = core(proxy.port, own=False, name="liar", timeout=2.5)
         try:
             evidence = gather(node, scene.world.devnet.contents, scene.policy, list(TRUTH))
         except DoitrustError as error:
