@@ -621,3 +621,22 @@ def test_the_list_is_what_everybody_reads(story: Story) -> None:
     found = read_members(data)
     assert not found.problems
     assert [key.hex() for key in found.members] == [MAX, MIA, EVE]
+
+
+def test_a_list_is_on_ipfs_only_once_it_is_signed(story: Story) -> None:
+    """What fails before, for want of money too, has told nobody a member's name."""
+    error = story.fail("max", "org", "create", "Neue", "--member", f"{EVE}=Eve Ähre")  # with an empty account
+    assert error["code"] == "not_enough_doi"
+    stored = [path.read_bytes() for path in (story.world / "ipfs").rglob("*") if path.is_file()]
+    assert stored
+    assert not any(EVE.encode() in block for block in stored)
+
+
+def test_a_draft_that_is_never_sent_takes_no_roots_place(story: Story, tmp_path: Path) -> None:
+    root = root_of(story)
+    file = tmp_path / "draft.psbt"
+    board = board_of("p2wsh", "max", "mia")
+    story.fund(Descriptor.parse(board, DEVNET).address())
+    drafted = ("org", "create", ORG, "--member", EVE, "--signer", f"psbt:{file}", "--from", board)
+    assert story.do("admin", *drafted)["root"] is None
+    assert story.do("admin", "org", "share", ORG)["root"] == root

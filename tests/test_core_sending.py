@@ -290,3 +290,47 @@ def test_a_funded_account_is_seen_over_rpc(remote: tuple[Remote, Proxy]) -> None
     with made.mining():
         certify(made)
     assert made.do("max", "key", "balance", "max") != before
+
+
+def forgetful(txid: str) -> Callable[[Call], Any]:
+    """Leave one write out of every history."""
+
+    def lie(call: Call) -> Any:
+        return [row for row in call.ask() if row["txid"] != txid]
+
+    return lie
+
+
+def test_what_the_first_source_leaves_out_is_heard_from_the_second(remote: tuple[Remote, Proxy]) -> None:
+    """Before we sign, history is the union of both, as it is for who verifies."""
+    made, proxy = remote
+    with made.mining():
+        certify(made)
+        revocation = made.do("max", "meter", "revoke", METER, "--org", ORG, "--reason", "seal broken")
+    proxy.lies["name_history"] = forgetful(revocation["txid"])
+    second = f'[node2]\nurl = "http://127.0.0.1:{proxy.target}"\nuser = "{_USER}"\n'
+    config = made.home("max") / "config.toml"
+    config.write_text(config.read_text() + second)
+    file = made.pairing(network=REGTEST, node="another")
+    arguments = ("meter", "certify", file, "--org", ORG, "--seal", "A-1")
+    ran = made.run("max", *arguments, "--json", env={"DOITRUST_NODE2_PASSWORD": _PASSWORD})
+    assert (ran.status, ran.error["code"]) == (1, "revoked")
+    assert revocation["txid"] in ran.error["message"]
+
+
+def test_the_owners_last_list_is_heard_from_the_second_source(remote: tuple[Remote, Proxy]) -> None:
+    """Else the next list would lose what the last one withdrew."""
+    made, proxy = remote
+    max_key, mia = stories.key_of("max"), stories.key_of("mia")
+    with made.mining():
+        told = made.do("admin", "org", "revoke-member", ORG, max_key, "--height", "1", "--reason", "left")
+    proxy.lies["name_history"] = forgetful(told["txid"])
+    second = f'[node2]\nurl = "http://127.0.0.1:{proxy.target}"\nuser = "{_USER}"\n'
+    config = made.home("admin") / "config.toml"
+    config.write_text(config.read_text() + second)
+    env = {"DOITRUST_NODE2_PASSWORD": _PASSWORD}
+    with made.mining():
+        made.do("admin", "org", "add-member", ORG, mia, env=env)
+    made.lists_for("max")
+    withdrawn = {m["key"]: m["revoked"] for m in made.do("max", "org", "members", ORG)}
+    assert withdrawn[max_key] is not None

@@ -304,7 +304,8 @@ class World:
         """Register an organisation; everybody accepts it as soon as they may."""
         wallet = self.rich(owner)
         people = [(made.key_bytes(who), who) for who in members]
-        publication = publishing.first(self.devnet.contents, org, people, wallet.script)
+        publication = publishing.first(org, people, wallet.script)
+        publication.put_list(self.devnet.contents)
         root = self._send(wallet, _owner_account(wallet), publication.write, "org", org)
         self._keep_list(publication.cid)
         if accept:
@@ -328,7 +329,7 @@ class World:
     def publish(self, change: Callable[[ListDraft], None], org: str = ORG) -> str:
         """Publish the next list."""
         owned, wallet = self.find(org)
-        publication = publishing.changed(self.devnet.contents, owned, change)
+        publication = publishing.changed(owned, change)
         return self._publish(owned, wallet, publication)
 
     def _publish(self, owned: publishing.Owned, wallet: Wallet, publication: publishing.Publication) -> str:
@@ -336,6 +337,7 @@ class World:
 
         def check(tx: Transaction) -> None:
             publishing.check(owned, publication, tx, self.devnet)
+            publication.put_list(self.devnet.contents)
 
         txid = self._send(
             wallet, _owner_account(wallet), publication.write, "org", f"{owned.name}", check=check

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 #: Writes that a foreign source lists and an own node doesn't: so many are looked at before nothing of it is believed.
 _MOST_MORE = 100
+#: Before a tip was read nothing is above it.
+_NO_HEIGHT = 2**32
 
 
 class Sources:
@@ -32,7 +34,7 @@ class Sources:
         self._failed: dict[ChainView, str] = {}
         self._apart: set[ChainView] = set()
         self._tips: dict[ChainView, Tip] = {}
-        self._height = 0
+        self._height = _NO_HEIGHT
         #: Who left a write out of a name's history, by txid.
         self._unlisted: dict[str, tuple[bytes, set[ChainView]]] = {}
 

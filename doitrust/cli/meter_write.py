@@ -210,7 +210,7 @@ def _case(app: App, meter: str, org: str) -> Case:
     if root is not None and org not in {pin.name for pin in policy.pins}:
         policy = replace(policy, pins=(*policy.pins, Pin(org, (Segment(root),))))
     with app.progress("Gathering") as progress:
-        return certifying.open_case(app.node, app.contents, policy, meter, org, progress)
+        return certifying.open_case(app.chain, app.contents, policy, meter, org, progress)
 
 
 def _carried(app: App, who: Chosen, case: Case, job: Job, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def _judged(app: App, case: Case, tx: Transaction) -> Verdict:
     """The verdict that consumers will see; asks where it takes long to come."""
     if sending.confirmations_of(app.node, tx.txid) > 0:
         return certifying.later(case)  # it is written, whatever it counts for
-    verdict, needed = certifying.judge_ahead(case, tx, app.node)
+    verdict, needed = certifying.judge_ahead(case, tx, app.chain)
     if needed > case.policy.min_confirmations:
         app.ask(
             f"It names another node or client than a certificate that somebody else signed, so it takes over only"
@@ -339,7 +339,7 @@ def _documents(
 def _warn(app: App, paired: Pairing) -> None:
     """Say what can't be refused and shouldn't be passed over."""
     with app.progress("Looking for the node elsewhere") as progress:
-        others = certifying.same_node_elsewhere(app.node, paired.node, paired.meter, progress)
+        others = certifying.same_node_elsewhere(app.chain, paired.node, paired.meter, progress)
     if others is None:
         app.notes.print("There are too many records to look for this node in all of them.", style="yellow")
     elif others:

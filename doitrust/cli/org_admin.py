@@ -46,18 +46,24 @@ def create(app: App, name: str, members: Sequence[str], owner: str | None, **giv
     owned_by = source if owner is None else read_owner(owner, app.network)
     warn_legacy(app, owned_by)
     if app.wallet.pending("org", name) is None:
-        publishing.refuse_owned(app.node, app.contents, name, source.script)
-    publication = publishing.first(app.contents, name, people, owned_by.script)
+        publishing.refuse_owned(app.chain, app.contents, name, source.script)
+    publication = publishing.first(name, people, owned_by.script)
+
+    def publish() -> None:
+        publication.put_list(app.contents)
 
     def kept(tx: Transaction) -> None:
-        app.wallet.keep_root(name, tx.txid)
+        # A draft may never be sent: it takes the place of no root that is on the chain.
+        known = None if who.file is None else app.wallet.root(name)
+        if known is None or app.node.transaction(known) is None:
+            app.wallet.keep_root(name, tx.txid)
 
     if owner is not None and "(" in owner:
         app.wallet.keep_descriptor(owned_by.script, str(Descriptor.parse(owner, app.network)))
     purpose = purpose_of(name, publication)
     account = Account.BOARD if len(source.origins) > 1 else Account.OWNER
     order = Order(account, source, publication.write)
-    value = carry_out(app, who, Job(order, purpose, kept=kept), given)
+    value = carry_out(app, who, Job(order, purpose, publish=publish, kept=kept), given)
     value["cid"] = publication.cid
     value["root"] = value.get("txid")
     value["owner"] = address_of(owned_by.script, app.network)
@@ -145,7 +151,7 @@ def publish(app: App, name: str, file: str, **given: Any) -> None:
     """Publish a file."""
     who, owned = owned_here(app, name)
     data = read_bounded(Path(file), MAX_LIST_BYTES, "the list")
-    publication, said = publishing.given(app.contents, owned, data)
+    publication, said = publishing.given(owned, data)
     if said:
         for line in said:
             app.notes.print(Text(line, "yellow"), soft_wrap=True)
@@ -168,7 +174,7 @@ def _change(
 ) -> None:
     """Publish the next list."""
     who, owned = owned_here(app, name)
-    publish_next(app, (who, owned), publishing.changed(app.contents, owned, change), done, given)
+    publish_next(app, (who, owned), publishing.changed(owned, change), done, given)
 
 
 def _members(texts: Sequence[str]) -> list[tuple[bytes, str | None]]:

@@ -37,7 +37,7 @@ def owned_here(app: App, name: str) -> tuple[Chosen, Owned]:
             return False
         return True
 
-    return who, publishing.find(app.node, app.contents, name, pin, is_ours)
+    return who, publishing.find(app.chain, app.contents, name, pin, is_ours)
 
 
 def warn_legacy(app: App, owner: OwnScript) -> None:
@@ -83,11 +83,14 @@ def publish_next(
     account, source = owner_of(app, who, owned.owner)
 
     def check(tx: Transaction) -> Mapping[str, Any]:
-        publishing.check(owned, publication, tx, app.node)
+        publishing.check(owned, publication, tx, app.chain)
         return {}
 
+    def publish() -> None:
+        publication.put_list(app.contents)
+
     order = Order(account, source, publication.write)
-    job = Job(order, purpose_of(owned.name, publication), question, check)
+    job = Job(order, purpose_of(owned.name, publication), question, check, publish)
     value = {**carry_out(app, who, job, given), "cid": publication.cid, "root": owned.pin.segments[-1].root}
     app.answer(value, lambda console: render_sent(console, value, f"{done} {owned.name}"))
 

@@ -62,7 +62,7 @@ def _render(console: Console, value: Mapping[str, Any]) -> None:
 @pass_app
 def show(app: App, text: str) -> None:
     """Show an address."""
-    found = find_seal(app.node, app.wallet.pairings(), text)
+    found = find_seal(app.chain, app.wallet.pairings(), text)
     coins = app.node.coins(found.own.script)
     value = {
         **_view(found),
@@ -94,7 +94,7 @@ def spend(app: App, text: str, receiver: str, amount: str, **given: Any) -> None
     except BadData as error:
         raise Usage(error.message) from None
     who = chosen(app)
-    found = find_seal(app.node, app.wallet.pairings(), text)
+    found = find_seal(app.chain, app.wallet.pairings(), text)
     order = Order(Account.CLIENT, found.own, payments=(payment,))
     details = {"to": receiver, "amount": payment.value}
     value = carry_out(app, who, Job(order, Purpose("spend", found.address, details)), given)

@@ -77,7 +77,7 @@ def sign(app: App, file: str, out: str | None) -> None:
     show_draft(app.notes, psbt, app.network)
     _warn(app, psbt.tx)
     app.ask("Sign exactly this?")
-    signed = cosign.cosign(app.node, who.signer, psbt)
+    signed = cosign.cosign(app.chain, who.signer, psbt)
     target = Path(out or file)
     binary = read_bounded(Path(file), MAX_SIZE * 2, "the PSBT").startswith(MAGIC)
     data = signed.serialize() if binary else (signed.text + "\n").encode()
@@ -109,7 +109,7 @@ def send_(app: App, files: Sequence[str], **given: Any) -> None:
     seen = (
         cosign.Outlook()
         if done
-        else cosign.outlook(app.node, app.contents, app.policy(), finished, _roots(app, finished))
+        else cosign.outlook(app.chain, app.contents, app.policy(), finished, _roots(app, finished))
     )
     if seen.doubt is not None:
         app.notes.print(Text(seen.doubt, "yellow"), soft_wrap=True)
@@ -173,7 +173,7 @@ def resume(app: App, **given: Any) -> int:
         }
         try:
             if confirmations == 0:
-                cosign.outlook(app.node, app.contents, app.policy(), entry.tx, _roots(app, entry.tx))
+                cosign.outlook(app.chain, app.contents, app.policy(), entry.tx, _roots(app, entry.tx))
             value |= sent_view(send(app, entry.tx, entry.fee, 0 if given["no_wait"] else given["wait"]))
         except DoitrustError as error:
             if error.exit_code == 4:
@@ -227,7 +227,7 @@ def _warn(app: App, transaction: Transaction) -> None:
         org = None if name is None else name_of_record(name.name)
         if name is not None and org is not None:
             pin = app.pins.get(org) or _roots(app, transaction).get(org)
-            doubt = cosign.check_list(app.node, app.contents, pin, org, name.value).doubt
+            doubt = cosign.check_list(app.chain, app.contents, pin, org, name.value).doubt
             if doubt is not None:
                 app.notes.print(Text(doubt, "yellow"), soft_wrap=True)
 

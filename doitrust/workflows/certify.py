@@ -13,7 +13,7 @@ from doitrust.meters.number import is_din_number, record_name
 from doitrust.meters.pairing import Pairing, age
 from doitrust.meters.record import Certificate
 from doitrust.orgs.membership import Standing
-from doitrust.ports import ContentStore, Node, Progress
+from doitrust.ports import ChainView, ContentStore, Progress
 from doitrust.text import visible
 from doitrust.trust.evidence import Evidence
 from doitrust.trust.foresight import foresee
@@ -57,7 +57,12 @@ class Case(NamedTuple):
 
 
 def open_case(
-    node: Node, contents: ContentStore, policy: Policy, meter: str, org: str, progress: Progress | None = None
+    chain: ChainView,
+    contents: ContentStore,
+    policy: Policy,
+    meter: str,
+    org: str,
+    progress: Progress | None = None,
 ) -> Case:
     """Gather what is known of a meter; raises `Refused` if the organisation is not accepted here."""
     if org not in {pin.name for pin in policy.pins}:
@@ -66,7 +71,7 @@ def open_case(
             hint=f'doitrust org accept "{org}" shows its roots; accept the one that is meant',
             code="organization_not_accepted",
         )
-    evidence = gather(node, contents, policy, [meter], progress=progress)
+    evidence = gather(chain, contents, policy, [meter], progress=progress)
     judge = Judge(evidence, policy)
     flaw = judge.verdict(meter)
     if flaw.status is Status.UNDETERMINED and not flaw.writes and flaw.reason is not None:
@@ -167,13 +172,13 @@ def later(case: Case) -> Verdict:
     return Judge(deeper, case.policy).verdict(case.meter)
 
 
-def judge_ahead(case: Case, tx: Transaction, node: Node) -> tuple[Verdict, int]:
+def judge_ahead(case: Case, tx: Transaction, chain: ChainView) -> tuple[Verdict, int]:
     """Judge a signed transaction as consumers will; returns the verdict and the confirmations it takes.
 
     Raises `Refused` if it would never decide: sending it would cost money and certify nothing.
     """
-    refuse_changed(node, case.evidence, case.record, tx.txid, waiting=node.own)
-    previous = {i.txid: located.tx for i in tx.inputs if (located := node.transaction(i.txid)) is not None}
+    refuse_changed(chain, case.evidence, case.record, tx.txid, waiting=chain.own)
+    previous = {i.txid: located.tx for i in tx.inputs if (located := chain.transaction(i.txid)) is not None}
     least = case.policy.min_confirmations
     verdict = case.verdict
     for needed in (least, least * REPLACEMENT_FACTOR):
@@ -189,10 +194,12 @@ def judge_ahead(case: Case, tx: Transaction, node: Node) -> tuple[Verdict, int]:
     )
 
 
-def same_node_elsewhere(node: Node, key: bytes, meter: str, progress: Progress | None) -> list[str] | None:
+def same_node_elsewhere(
+    chain: ChainView, key: bytes, meter: str, progress: Progress | None
+) -> list[str] | None:
     """The other meters whose certificates name the node's key, as far as one scan shows; None if it broke off."""
     found: dict[str, None] = {}
-    for record in certificates(node, progress):
+    for record in certificates(chain, progress):
         if record is None:
             return None
         if record.certificate.node == key and record.meter != meter:

@@ -17,7 +17,7 @@ from doitrust.orgs.drafting import refuse_lost
 from doitrust.orgs.members import MAX_LIST_BYTES, read_members
 from doitrust.orgs.names import name_of_record
 from doitrust.orgs.pins import Pin
-from doitrust.ports import NOT_OURS, ChainView, ContentStore, Node, Signer
+from doitrust.ports import NOT_OURS, ChainView, ContentStore, Signer
 from doitrust.trust.evidence import list_cid
 from doitrust.trust.policy import MAX_WRITES, Policy
 from doitrust.trust.verdict import Verdict
@@ -38,7 +38,7 @@ def progress_of(psbt: Psbt) -> list[Signed]:
     return [Signed(*state(psbt, index)) for index in range(len(psbt.inputs))]
 
 
-def cosign(node: ChainView, signer: Signer, psbt: Psbt) -> Psbt:
+def cosign(chain: ChainView, signer: Signer, psbt: Psbt) -> Psbt:
     """Add the signer's signatures to what somebody else drafted; the user has seen it and said yes.
 
     Which of the signer's accounts has a part in it is found out. Raises `Refused` if none has, or for what our
@@ -53,18 +53,19 @@ def cosign(node: ChainView, signer: Signer, psbt: Psbt) -> Psbt:
         for output in psbt.tx.outputs
         if output.script not in own and read_as_node(output.script) is None
     )
+    height = chain.tip().height + 1
     written = {}
     for spent in psbt.tx.inputs:
-        located = node.transaction(spent.txid)
+        located = chain.transaction(spent.txid)
         if located is not None and located.place is not None:
             written[(spent.txid, spent.vout)] = located.place.height
     refusal: Refused | None = None
     for account in Account:
         mandate = Mandate(
-            node.network,
+            chain.network,
             account,
             own,
-            node.tip().height + 1,
+            height,
             writes[0] if writes else None,
             payments,
             written,
@@ -89,7 +90,7 @@ class Outlook(NamedTuple):
 
 
 def outlook(
-    node: Node, contents: ContentStore, policy: Policy, tx: Transaction, roots: Mapping[str, Pin]
+    chain: ChainView, contents: ContentStore, policy: Policy, tx: Transaction, roots: Mapping[str, Pin]
 ) -> Outlook:
     """Judge what a signed transaction writes, before it is sent. Raises `Refused` for what would not count.
 
@@ -98,15 +99,15 @@ def outlook(
     for _, output in tx.writes:
         meter, org = number_of_record(output.name), name_of_record(output.name)
         if meter is not None:
-            return _meter_outlook(node, contents, policy, tx, meter, output.value)
+            return _meter_outlook(chain, contents, policy, tx, meter, output.value)
         if org is not None:
             pins: dict[str, Pin] = {**roots, **{pin.name: pin for pin in policy.pins}}
-            return check_list(node, contents, pins.get(org), org, output.value)
+            return check_list(chain, contents, pins.get(org), org, output.value)
     return Outlook()
 
 
 def _meter_outlook(
-    node: Node, contents: ContentStore, policy: Policy, tx: Transaction, meter: str, value: bytes
+    chain: ChainView, contents: ContentStore, policy: Policy, tx: Transaction, meter: str, value: bytes
 ) -> Outlook:
     try:
         org = read_record(value).org
@@ -114,11 +115,11 @@ def _meter_outlook(
         raise Refused(f"this would not count: {error.message}", code="malformed_record") from None
     if org not in {pin.name for pin in policy.pins}:
         return Outlook(doubt=f"you have not accepted {org}: whether it counts can't be told here")
-    case = certify.open_case(node, contents, policy, meter, org)
-    return Outlook(certify.judge_ahead(case, tx, node)[0])
+    case = certify.open_case(chain, contents, policy, meter, org)
+    return Outlook(certify.judge_ahead(case, tx, chain)[0])
 
 
-def check_list(node: ChainView, contents: ContentStore, pin: Pin | None, org: str, value: bytes) -> Outlook:
+def check_list(chain: ChainView, contents: ContentStore, pin: Pin | None, org: str, value: bytes) -> Outlook:
     """Raise `Refused` if a list to be published has lost what earlier lists of `org` withdrew."""
     cid = list_cid(value)
     try:
@@ -129,7 +130,7 @@ def check_list(node: ChainView, contents: ContentStore, pin: Pin | None, org: st
         return Outlook(doubt="the list that it names can't be had: what is in it can't be checked")
     if pin is None:
         return Outlook(doubt=f"the earlier lists of {org} are not known here: have you accepted it?")
-    seen = overview(node, contents, org, pin, MAX_WRITES)
+    seen = overview(chain, contents, org, pin, MAX_WRITES)
     lists = () if seen.organisation is None else seen.organisation.membership.lists
     refuse_lost([found for found in lists if found is not None], read_members(data))
     return Outlook()

@@ -11,13 +11,13 @@ from typing import NamedTuple
 from doitrust.chain.names import NameOutput
 from doitrust.chain.signers import Signatures, Signing
 from doitrust.chain.tx import Transaction
-from doitrust.content.unixfs import NoFile, TooLarge, read_file
+from doitrust.content.unixfs import NoFile, TooLarge, cid_of_file, read_file
 from doitrust.errors import Refused, Unavailable
 from doitrust.orgs.drafting import ListDraft, disagreements, refuse_lost
 from doitrust.orgs.members import MAX_LIST_BYTES, MemberList, read_members
 from doitrust.orgs.names import record_name
 from doitrust.orgs.pins import Pin, Segment
-from doitrust.ports import ChainView, ContentStore, Node
+from doitrust.ports import ChainView, ContentStore
 from doitrust.trust.evidence import Evidence, list_cid
 from doitrust.trust.foresight import foresee
 from doitrust.trust.judge import Judge
@@ -30,11 +30,16 @@ _MOST_CANDIDATES = 50
 
 
 class Publication(NamedTuple):
-    """What is to be written: the record's value and owner, and the list behind it (None where it stays)."""
+    """What is to be written: the record's value and owner, and the bytes of a new list (None where it stays)."""
 
     write: NameOutput
     cid: str
-    members: MemberList | None = None
+    data: bytes | None = None
+
+    def put_list(self, contents: ContentStore) -> None:
+        """Put the list where others find it: before its record can be seen, and not before it is signed."""
+        if self.data is not None:
+            contents.put_file(self.data)
 
 
 @dataclass(frozen=True)
@@ -70,15 +75,15 @@ class Owned:
 
 
 def find(
-    node: ChainView, contents: ContentStore, name: str, pin: Pin | None, owner: Callable[[bytes], bool]
+    chain: ChainView, contents: ContentStore, name: str, pin: Pin | None, owner: Callable[[bytes], bool]
 ) -> Owned:
     """Return the organisation that `pin` means, or else the one timeline whose `owner` we are.
 
     Raises `Refused` if there is none, `Unavailable` if one of its lists can't be had: it may withdraw a key.
     """
     if pin is None:
-        pin = _pin_of_owner(node, contents, name, owner)
-    seen = overview(node, contents, name, pin, MAX_WRITES)
+        pin = _pin_of_owner(chain, contents, name, owner)
+    seen = overview(chain, contents, name, pin, MAX_WRITES)
     if seen.organisation is None or not seen.organisation.timeline.steps:
         raise Refused(f"the root of {name} is not on this chain", hint=f'doitrust org history "{name}"')
     membership, timeline = seen.organisation.membership, seen.organisation.timeline
@@ -93,7 +98,7 @@ def find(
     step = timeline.steps[-1]
     if step.owner is None:
         raise Refused(f"nobody owns the record of {name}: its root pays to no address")
-    _refuse_waiting(node, name, step.owner)
+    _refuse_waiting(chain, name, step.owner)
     return Owned(
         name,
         pin,
@@ -105,23 +110,23 @@ def find(
     )
 
 
-def _pin_of_owner(node: ChainView, contents: ContentStore, name: str, owner: Callable[[bytes], bool]) -> Pin:
-    seen = overview(node, contents, name, None, MAX_WRITES)
+def _pin_of_owner(chain: ChainView, contents: ContentStore, name: str, owner: Callable[[bytes], bool]) -> Pin:
+    seen = overview(chain, contents, name, None, MAX_WRITES)
     pins = [Pin(name, (Segment(candidate.root),)) for candidate in seen.candidates[:_MOST_CANDIDATES]]
     mine = [pin for pin in pins if _owned_by(seen, pin, owner)]
     if len(mine) != 1:
         why = "no organisation" if not mine else "more than one organisation"
         raise Refused(
-            f"there is {why} {name} on {node.network.name} whose owner you are",
+            f"there is {why} {name} on {chain.network.name} whose owner you are",
             hint=f'doitrust org history "{name}" shows the owners; doitrust org accept says which one you mean',
             code="not_the_owner",
         )
     return mine[0]
 
 
-def refuse_owned(node: ChainView, contents: ContentStore, name: str, owner: bytes) -> None:
+def refuse_owned(chain: ChainView, contents: ContentStore, name: str, owner: bytes) -> None:
     """Raise `Refused` if `owner` has the organisation: a first list would follow its last, and lose what that says."""
-    seen = overview(node, contents, name, None, MAX_WRITES)
+    seen = overview(chain, contents, name, None, MAX_WRITES)
     pins = [Pin(name, (Segment(candidate.root),)) for candidate in seen.candidates[:_MOST_CANDIDATES]]
     if any(_owned_by(seen, pin, lambda script: script == owner) for pin in pins):
         raise Refused(
@@ -134,13 +139,13 @@ def _owned_by(seen: Overview, pin: Pin, owner: Callable[[bytes], bool]) -> bool:
     return bool(steps) and steps[-1].owner is not None and owner(steps[-1].owner)
 
 
-def _refuse_waiting(node: ChainView, name: str, owner: bytes) -> None:
+def _refuse_waiting(chain: ChainView, name: str, owner: bytes) -> None:
     """Two drafts of one list must never be able to confirm side by side."""
-    for txid in node.mempool(record_name(name)):
-        located = node.transaction(txid)
+    for txid in chain.mempool(record_name(name)):
+        located = chain.transaction(txid)
         if located is None or located.place is not None:
             continue
-        signatures = Signatures(located.tx, _lookup(node), segwit=True)
+        signatures = Signatures(located.tx, _lookup(chain), segwit=True)
         if signatures.by_script(owner) is not Signing.NOBODY:
             raise Refused(
                 f"an earlier write of {name} waits for its block: {txid}",
@@ -149,9 +154,9 @@ def _refuse_waiting(node: ChainView, name: str, owner: bytes) -> None:
             )
 
 
-def _lookup(node: ChainView) -> Callable[[str], Transaction | None]:
+def _lookup(chain: ChainView) -> Callable[[str], Transaction | None]:
     def find_transaction(txid: str) -> Transaction | None:
-        located = node.transaction(txid)
+        located = chain.transaction(txid)
         return None if located is None else located.tx
 
     return find_transaction
@@ -165,24 +170,22 @@ def _bytes_of(evidence: Evidence, value: bytes) -> bytes | None:
         return None  # an empty list (O5)
 
 
-def first(
-    contents: ContentStore, name: str, members: Sequence[tuple[bytes, str | None]], owner: bytes
-) -> Publication:
+def first(name: str, members: Sequence[tuple[bytes, str | None]], owner: bytes) -> Publication:
     """Make an organisation's first list and record."""
     draft = ListDraft(name)
     for key, member_name in members:
         draft.add(key, member_name)
-    return _published(contents, name, draft.write(None), owner)
+    return _publication(name, draft.write(None), owner)
 
 
-def changed(contents: ContentStore, owned: Owned, change: Callable[[ListDraft], None]) -> Publication:
+def changed(owned: Owned, change: Callable[[ListDraft], None]) -> Publication:
     """Make the next list: the last one with `change`."""
     draft = ListDraft(owned.name, owned.lists, owned.last)
     change(draft)
-    return _published(contents, owned.name, draft.write(owned.cid), owned.owner)
+    return _publication(owned.name, draft.write(owned.cid), owned.owner)
 
 
-def given(contents: ContentStore, owned: Owned, data: bytes) -> tuple[Publication, list[str]]:
+def given(owned: Owned, data: bytes) -> tuple[Publication, list[str]]:
     """Publish a file as it is; returns what it says of itself and disagrees about, too.
 
     Raises `Refused` for one that is no list, or that lost what earlier lists withdrew.
@@ -194,7 +197,7 @@ def given(contents: ContentStore, owned: Owned, data: bytes) -> tuple[Publicatio
         raise Refused("; ".join(found.problems), hint="mend the file: readers would pass over these entries")
     refuse_lost(owned.lists, found)
     said = disagreements(found, owned.name, owned.cid, owned.sequence)
-    return _published(contents, owned.name, data, owned.owner), said
+    return _publication(owned.name, data, owned.owner), said
 
 
 def kept(owned: Owned, owner: bytes) -> Publication:
@@ -204,15 +207,15 @@ def kept(owned: Owned, owner: bytes) -> Publication:
     return Publication(NameOutput(owned.record, owned.value, owner), owned.cid)
 
 
-def _published(contents: ContentStore, name: str, data: bytes, owner: bytes) -> Publication:
-    cid = contents.put_file(data).text
-    return Publication(NameOutput(record_name(name), cid.encode(), owner), cid, read_members(data))
+def _publication(name: str, data: bytes, owner: bytes) -> Publication:
+    cid = cid_of_file(data).text
+    return Publication(NameOutput(record_name(name), cid.encode(), owner), cid, data)
 
 
-def check(owned: Owned, publication: Publication, tx: Transaction, node: Node) -> None:
+def check(owned: Owned, publication: Publication, tx: Transaction, chain: ChainView) -> None:
     """Judge our own write as everybody will; raises `Refused` if it would not continue the timeline (O3)."""
-    refuse_changed(node, owned.evidence, owned.record, tx.txid, waiting=False)
-    previous = {i.txid: located.tx for i in tx.inputs if (located := node.transaction(i.txid)) is not None}
+    refuse_changed(chain, owned.evidence, owned.record, tx.txid, waiting=False)
+    previous = {i.txid: located.tx for i in tx.inputs if (located := chain.transaction(i.txid)) is not None}
     later = foresee(owned.evidence, tx, previous, 1)
     steps = Judge(later, Policy((owned.pin,))).organisations[owned.name].timeline.steps
     if not steps or steps[-1].write.txid != tx.txid or steps[-1].write.value != publication.write.value:

@@ -13,7 +13,7 @@ from doitrust.chain.names import read_as_node
 from doitrust.chain.psbt_sign import INCOMPLETE, extract, finalise
 from doitrust.chain.tx import Transaction
 from doitrust.errors import BadData, Refused, StillWaiting, Unavailable
-from doitrust.ports import DONE, REFUSED, SENT, Entry, Journal, Node, Progress, Signer
+from doitrust.ports import DONE, REFUSED, SENT, ChainView, Entry, Journal, Node, Progress, Signer
 from doitrust.trust.evidence import Evidence
 from doitrust.trust.policy import MAX_WRITES
 
@@ -144,12 +144,12 @@ def give_up(node: Node, journal: Journal, entry: Entry, why: Refused) -> None:
         journal.mark(entry.tx.txid, REFUSED, why.message)
 
 
-def refuse_changed(node: Node, evidence: Evidence, name: bytes, ours: str, *, waiting: bool) -> None:
+def refuse_changed(chain: ChainView, evidence: Evidence, name: bytes, ours: str, *, waiting: bool) -> None:
     """Raise `Refused` if somebody wrote `name` since `evidence` was gathered: what was decided from it is stale.
 
     So two processes that do the same at once don't do it twice. `waiting`: the mempool was looked at, too.
     """
-    now = [*(node.history(name, MAX_WRITES) or ()), *(node.mempool(name) if waiting else ())]
+    now = [*(chain.history(name, MAX_WRITES) or ()), *(chain.mempool(name) if waiting else ())]
     other = next((txid for txid in now if txid != ours and txid not in evidence.transactions), None)
     if other is not None:
         raise Refused(
