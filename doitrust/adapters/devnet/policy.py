@@ -14,21 +14,15 @@ from collections.abc import Sequence
 from doitrust.adapters.devnet import params
 from doitrust.adapters.devnet.reject import Rejected
 from doitrust.adapters.devnet.rules import Checked, check_scripts, stripped_size
+from doitrust.adapters.devnet.solver import Solved, pushes_only, solve
 from doitrust.chain.engine import STANDARD_FLAGS, ScriptFlag, Spend, address_script, is_witness_program
 from doitrust.chain.names import NAME_TX_VERSION
 from doitrust.chain.scripts import (
-    COMPRESSED_KEY_SIZE,
-    OP_0,
-    OP_1,
-    OP_16,
-    OP_CHECKMULTISIG,
     ScriptType,
-    read_op,
     script_sig_pushes,
     script_type,
 )
 from doitrust.chain.tx import Input, Output, Transaction
-from doitrust.errors import BadData
 
 #: Schwartz a 1000 virtual bytes: the least to be relayed (src/validation.h, DEFAULT_MIN_RELAY_TX_FEE), the most
 #: that `sendrawtransaction` takes unasked (src/node/transaction.h), and what makes an output dust.
@@ -61,11 +55,11 @@ def check_standard(tx: Transaction, spend: Spend) -> None:
     for spent in tx.inputs:
         if len(spent.script_sig) > _MAX_SCRIPT_SIG:
             raise Rejected("scriptsig-size")
-        if not _pushes_only(spent.script_sig):
+        if not pushes_only(spent.script_sig):
             raise Rejected("scriptsig-not-pushonly")
     for output in tx.outputs:
         _check_output(output)
-    if sum(_is_data(output.script) for output in tx.outputs) > 1:
+    if sum(solve(output.script).type == "nulldata" for output in tx.outputs) > 1:
         raise Rejected("multi-op-return")
     if stripped_size(tx, spend.weight) < _MIN_STRIPPED_SIZE:
         raise Rejected("tx-size-small")
@@ -121,11 +115,12 @@ def _check_fee(checked: Checked, max_fee_rate: int) -> None:
 
 
 def _check_output(output: Output) -> None:
-    if _is_data(output.script):
+    solved = solve(output.script)
+    if solved.type == "nulldata":
         if len(output.script) > _MAX_DATA_SCRIPT:
             raise Rejected("scriptpubkey", "a data output of more than 83 bytes")
         return
-    if not _is_standard_script(address_script(output.script)):
+    if not _is_standard(solved):
         raise Rejected("scriptpubkey", f"not a standard output script: {output.script.hex()[:80]}")
     least = dust_limit(output.script)
     if output.value < least:
@@ -156,61 +151,10 @@ def _is_standard_witness(script: bytes, witness: Sequence[bytes]) -> bool:
 
 
 def _is_standard_input(script: bytes) -> bool:
-    address = address_script(script)
-    if is_witness_program(address):
-        return script_type(address)[0] is not ScriptType.OTHER  # versions that nobody knows yet
-    return _is_standard_script(address)
+    solved = solve(script)
+    return _is_standard(solved) and solved.type != "witness_unknown"  # versions that nobody knows yet
 
 
-def _is_standard_script(script: bytes) -> bool:
-    """Whether an address script has one of the known forms (src/script/standard.cpp, Solver; IsStandard)."""
-    if script_type(script)[0] is not ScriptType.OTHER:
-        return True
-    if is_witness_program(script):
-        return script[0] != OP_0
-    if _is_key(script[1:-1]) and script[-1] == _OP_CHECKSIG:
-        return script[0] == len(script) - 2
-    return _is_bare_multisig(script)
-
-
-def _is_bare_multisig(script: bytes) -> bool:
-    if script[-1:] != bytes([OP_CHECKMULTISIG]) or not OP_1 <= script[0] <= OP_16:
-        return False
-    at, keys = 1, 0
-    while at < len(script) - 2:
-        try:
-            op = read_op(script, at)
-        except BadData:
-            return False
-        if op.data is None or not _is_key(op.data):
-            return False
-        at, keys = op.end, keys + 1
-    if at != len(script) - 2 or script[at] - OP_1 + 1 != keys:
-        return False
-    return script[0] - OP_1 + 1 <= keys <= _MAX_BARE_KEYS
-
-
-def _is_key(data: bytes) -> bool:
-    """Whether `data` has a size that its first byte allows for a public key (src/pubkey.h, ValidSize)."""
-    if not data:
-        return False
-    if data[0] in (2, 3):
-        return len(data) == COMPRESSED_KEY_SIZE
-    return data[0] in (4, 6, 7) and len(data) == _UNCOMPRESSED_KEY_SIZE
-
-
-def _is_data(script: bytes) -> bool:
-    return script[:1] == bytes([_OP_RETURN]) and _pushes_only(script[1:])
-
-
-def _pushes_only(script: bytes) -> bool:
-    at = 0
-    while at < len(script):
-        try:
-            op = read_op(script, at)
-        except BadData:
-            return False
-        if op.code > OP_16:
-            return False
-        at = op.end
-    return True
+def _is_standard(solved: Solved) -> bool:
+    """Whether an output may have this form (src/policy/policy.cpp, IsStandard)."""
+    return solved.type != "nonstandard" and len(solved.keys) <= _MAX_BARE_KEYS

@@ -6,7 +6,7 @@ The coins are indexed by script: a scan is over before anybody could ask for its
 from typing import Any
 
 from doitrust.adapters.devnet.rpc.call import Command, Node, Params
-from doitrust.adapters.devnet.rpc.scripts import address, solve
+from doitrust.adapters.devnet.rpc.scripts import address
 from doitrust.adapters.devnet.rpc.values import (
     INVALID_ADDRESS_OR_KEY,
     INVALID_PARAMETER,
@@ -17,6 +17,7 @@ from doitrust.adapters.devnet.rpc.values import (
     is_hex,
     type_name,
 )
+from doitrust.adapters.devnet.solver import solve
 from doitrust.chain.address import script_of
 from doitrust.chain.descriptors import checksum
 from doitrust.chain.engine import address_script

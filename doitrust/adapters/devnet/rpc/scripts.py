@@ -1,29 +1,23 @@
-"""Scripts as the node shows them: type, addresses, opcodes by name.
+"""Scripts as the node shows them: addresses, opcodes by name.
 
-Source: src/script/standard.cpp (Solver, ExtractDestination), src/core_write.cpp (ScriptToAsmStr),
+Source: src/script/standard.cpp (ExtractDestination), src/core_write.cpp (ScriptToAsmStr),
 src/script/script.cpp (GetOpName), src/script/interpreter.cpp (CheckSignatureEncoding).
 """
 
-from typing import NamedTuple
-
+from doitrust.adapters.devnet.solver import OP_RETURN, solve
 from doitrust.chain.address import address_of, hash160
-from doitrust.chain.engine import address_script, is_witness_program
+from doitrust.chain.engine import address_script
 from doitrust.chain.names import OP_NAME_FIRSTUPDATE, OP_NAME_NEW, OP_NAME_UPDATE
 from doitrust.chain.networks import DEVNET
 from doitrust.chain.scripts import (
     OP_0,
     OP_1,
-    OP_16,
-    OP_CHECKMULTISIG,
     OP_PUSHDATA4,
-    ScriptType,
     p2pkh,
     read_op,
-    script_type,
 )
 from doitrust.errors import BadData
 
-_OP_RETURN, _OP_CHECKSIG = 0x6A, 0xAC
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 # BIP 173's generator.
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
@@ -53,31 +47,6 @@ OP_NOP1 OP_CHECKLOCKTIMEVERIFY OP_CHECKSEQUENCEVERIFY OP_NOP4 OP_NOP5 OP_NOP6 OP
 """.split()  # noqa: SIM905  # a table to be compared with the source
 
 
-class Solved(NamedTuple):
-    """What a script is: its type's name, the keys of P2PK and multisig, the signatures it needs."""
-
-    type: str
-    keys: tuple[bytes, ...] = ()
-    required: int = 1
-
-
-def solve(script: bytes) -> Solved:
-    """Return what an output script is, after the name prefix (Solver)."""
-    address = address_script(script)
-    kind = script_type(address)[0]
-    if kind is ScriptType.P2SH:
-        return Solved("scripthash")
-    if is_witness_program(address):
-        return Solved(_witness_type(address, kind))
-    if script[:1] == bytes([_OP_RETURN]) and _pushes_only(script[1:]):
-        return Solved("nulldata")
-    if address[-1:] == bytes([_OP_CHECKSIG]) and address[0] == len(address) - 2 and _is_key(address[1:-1]):
-        return Solved("pubkey", (address[1:-1],))
-    if kind is ScriptType.P2PKH:
-        return Solved("pubkeyhash")
-    return _multisig(address) or Solved("nonstandard")
-
-
 def addresses(script: bytes) -> list[str]:
     """Return every address of an output script (ExtractDestinations); P2PK has that of its key."""
     solved = solve(script)
@@ -99,7 +68,7 @@ def asm(script: bytes, *, signatures: bool = False) -> str:
     """Return a script as text. `signatures`: name the type of what looks like a signature."""
     parts: list[str] = []
     at, last = 0, OP_0
-    signatures = signatures and script[:1] != bytes([_OP_RETURN])
+    signatures = signatures and script[:1] != bytes([OP_RETURN])
     while at < len(script):
         try:
             op = read_op(script, at)
@@ -155,54 +124,6 @@ def _is_signature(data: bytes) -> bool:
     ):
         return False
     return all(n and n[0] < 0x80 and not (len(n) > 1 and n[0] == 0 and n[1] < 0x80) for n in (r, s))
-
-
-def _witness_type(script: bytes, kind: ScriptType) -> str:
-    if kind is ScriptType.P2WPKH:
-        return "witness_v0_keyhash"
-    if kind is ScriptType.P2WSH:
-        return "witness_v0_scripthash"
-    return "nonstandard" if script[0] == OP_0 else "witness_unknown"
-
-
-def _multisig(script: bytes) -> Solved | None:
-    """MatchMultisig; more than 16 keys can't be written."""
-    if script[-1:] != bytes([OP_CHECKMULTISIG]) or not OP_1 <= script[0] <= OP_16:
-        return None
-    at, keys = 1, []
-    while True:
-        try:
-            op = read_op(script, at)
-        except BadData:
-            return None
-        at = op.end
-        if op.data is None or not _is_key(op.data):
-            break
-        keys.append(op.data)
-    required = script[0] - OP_1 + 1
-    if not OP_1 <= op.code <= OP_16 or op.code - OP_1 + 1 != len(keys) or len(keys) < required:
-        return None
-    return Solved("multisig", tuple(keys), required) if at + 1 == len(script) else None
-
-
-def _is_key(data: bytes) -> bool:
-    """CPubKey::ValidSize."""
-    if len(data) == 33:
-        return data[0] in (2, 3)
-    return len(data) == 65 and data[0] in (4, 6, 7)
-
-
-def _pushes_only(script: bytes) -> bool:
-    at = 0
-    while at < len(script):
-        try:
-            op = read_op(script, at)
-        except BadData:
-            return False
-        if op.code > OP_16:
-            return False
-        at = op.end
-    return True
 
 
 def _bech32(script: bytes) -> str:

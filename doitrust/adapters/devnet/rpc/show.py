@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from doitrust.adapters.devnet.rpc.scripts import addresses, asm, solve
+from doitrust.adapters.devnet.rpc.scripts import addresses, asm
 from doitrust.adapters.devnet.rpc.values import NAME_INVALID_ENCODING, Amount, RpcError, as_text, is_hex
 from doitrust.adapters.devnet.rpc.wire import lock_time, sequences, virtual_size, weight
+from doitrust.adapters.devnet.solver import solve
 from doitrust.chain.names import (
     OP_NAME_DOI,
     OP_NAME_FIRSTUPDATE,
