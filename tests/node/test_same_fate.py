@@ -6,12 +6,25 @@ What would stop a core doesn't come: a name's coin is spent under its own name o
 import random
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from arena import Arena, arena_in
 from core_node import needs_core
-from devnet_world import ALICE, BOB, MINER, NAME_AMOUNT, Coin, Key, World, coin_of, transaction, written
+from devnet_world import (
+    ALICE,
+    BOB,
+    FINAL,
+    MINER,
+    NAME_AMOUNT,
+    Coin,
+    Key,
+    World,
+    coin_of,
+    transaction,
+    written,
+)
 from questions import about_blocks, about_coins, about_names, about_transactions
 
 from doitrust.adapters.devnet.params import NAME_EXPIRY
@@ -60,7 +73,7 @@ class Walk:
             if c.mature and c.value > 10**7
         ]
         coin, key = self.chance.choice(found)
-        return World.of(coin, key)
+        return replace(World.of(coin, key), sequence=self.chance.choice((FINAL, FINAL - 2)))
 
     def key(self) -> Key:
         return self.chance.choice(_KEYS)
@@ -124,7 +137,8 @@ class Walk:
             key = next((key for key in _KEYS if output.script == key.p2wpkh), None)
             if key is not None:
                 coin = coin_of(before.tx, first.vout, key)
-                return transaction([coin], [Output(coin.value - 50_000, self.key().p2wpkh)]).raw
+                fee = self.chance.choice((50_000, 70_000, 200_000))
+                return transaction([coin], [Output(coin.value - fee, self.key().p2wpkh)]).raw
         return self.pay()
 
     def spoil(self) -> bytes:

@@ -1,9 +1,9 @@
 """What a mempool asks of a transaction beyond the rules of blocks: whether the real node would relay it.
 
 Pure. Source: src/policy/policy.cpp, src/script/standard.cpp, src/validation.cpp (MemPoolAccept::PreChecks). Left
-out: replacement by fee (BIP 125: every conflict is refused), limits on chains of unconfirmed transactions and on
-the mempool's size, the limit on sigops in a P2SH script, and conflicts between waiting name_new and
-name_firstupdate (`txn-mempool-name-error`). Miners are free of all this: see `Devnet.mine_with`.
+out: limits on chains of unconfirmed transactions and on the mempool's size, the limit on sigops in a P2SH script,
+and conflicts between waiting name_new and name_firstupdate (`txn-mempool-name-error`). What replaces another is in
+`replacement.py`. Miners are free of all this: see `Devnet.mine_with`.
 
 Names that start with `d/` are *not* refused: the node means to (src/names/mempool.cpp, checkTx), but compares
 the name as it prints it for messages, which begins with a quotation mark.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from doitrust.adapters.devnet import params
 from doitrust.adapters.devnet.reject import Rejected
-from doitrust.adapters.devnet.rules import Checked, check_scripts, stripped_size
+from doitrust.adapters.devnet.rules import Checked, stripped_size
 from doitrust.adapters.devnet.solver import Solved, pushes_only, solve
 from doitrust.chain.engine import STANDARD_FLAGS, ScriptFlag, Spend, address_script, is_witness_program
 from doitrust.chain.names import NAME_TX_VERSION
@@ -65,10 +65,10 @@ def check_standard(tx: Transaction, spend: Spend) -> None:
         raise Rejected("tx-size-small")
 
 
-def check_relay(checked: Checked, *, limits: bool = True, max_fee_rate: int = MAX_FEE_RATE) -> None:
-    """Check what a checked transaction spends and pays, and its scripts by the standard rules. Raises `Rejected`.
+def check_relay(checked: Checked, *, max_fee_rate: int = MAX_FEE_RATE) -> None:
+    """Check what a checked transaction spends and pays; its scripts come after. Raises `Rejected`.
 
-    `limits`: whether the fee must be within the limits; `max_fee_rate` is the upper one, 0 for none.
+    `max_fee_rate`: schwartz a 1000 virtual bytes, 0 for no limit.
     """
     pairs = zip(checked.tx.inputs, checked.coins, strict=True)
     scripts = [(_spent_script(coin.script, spent), spent.witness) for spent, coin in pairs]
@@ -81,9 +81,7 @@ def check_relay(checked: Checked, *, limits: bool = True, max_fee_rate: int = MA
         raise Rejected("bad-witness-nonstandard")
     if _sigop_cost(checked.spend) > _MAX_SIGOPS_COST:
         raise Rejected("bad-txns-too-many-sigops", f"{_sigop_cost(checked.spend)}")
-    if limits:
-        _check_fee(checked, max_fee_rate)
-    check_scripts(checked, STANDARD_FLAGS)
+    _check_fee(checked, max_fee_rate)
 
 
 def fee_at(rate: int, size: int) -> int:

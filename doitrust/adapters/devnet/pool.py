@@ -5,9 +5,11 @@ import sqlite3
 from collections.abc import Iterable
 
 from doitrust.adapters.devnet import params
+from doitrust.adapters.devnet.family import Family
 from doitrust.adapters.devnet.names import names_written
 from doitrust.adapters.devnet.policy import MAX_FEE_RATE, check_relay, check_standard
 from doitrust.adapters.devnet.reject import Rejected
+from doitrust.adapters.devnet.replacement import check_replacement, is_replaceable
 from doitrust.adapters.devnet.rows import Rows, key
 from doitrust.adapters.devnet.rules import (
     Checked,
@@ -17,8 +19,8 @@ from doitrust.adapters.devnet.rules import (
     is_final,
 )
 from doitrust.adapters.devnet.tables import Tables
-from doitrust.adapters.devnet.view import MEMPOOL_HEIGHT, Coin, Outpoint, Record
-from doitrust.chain.engine import Spend
+from doitrust.adapters.devnet.view import MEMPOOL_HEIGHT, Coin, Outpoint, Overlay, Record, View
+from doitrust.chain.engine import STANDARD_FLAGS, Spend
 from doitrust.chain.tx import Transaction
 
 
@@ -37,8 +39,10 @@ class Pool(Rows):
 
     def coin(self, outpoint: Outpoint) -> Coin | None:
         """The coin, or None if it doesn't exist, or is or will be spent."""
-        if self.spender(outpoint) is not None:
-            return None
+        return None if self.spender(outpoint) is not None else self._made(outpoint)
+
+    def _made(self, outpoint: Outpoint) -> Coin | None:
+        """The coin, whether or not a waiting transaction spends it."""
         found = self._chain.coin(outpoint)
         if found is not None:
             return found
@@ -94,8 +98,10 @@ class Pool(Rows):
     # ---- coming and going
 
     def admit(self, tx: Transaction, *, relay: bool, max_fee_rate: int = MAX_FEE_RATE) -> None:
-        """Take a transaction in, after all checks. Raises `Rejected`."""
+        """Take a transaction in, after all checks, in the place of what it replaces. Raises `Rejected`."""
         self.check(tx, relay=relay, max_fee_rate=max_fee_rate)
+        for spent in tx.inputs:
+            self._drop_spender((spent.txid, spent.vout))
         self._insert(tx)
 
     def check(self, tx: Transaction, *, relay: bool, max_fee_rate: int = MAX_FEE_RATE) -> Checked:
@@ -113,14 +119,30 @@ class Pool(Rows):
             check_standard(tx, spend)
         if not is_final(spend, at.height, at.median_time):
             raise Rejected("non-final", f"locked until {spend.lock_time}")
-        for spent in tx.inputs:
-            if self.spender((spent.txid, spent.vout)) is not None:
-                raise Rejected("txn-mempool-conflict", f"{spent.txid}:{spent.vout} is being spent")
-        checked = check_transaction(tx, self, at, waiting=True)
+        conflicts, view = self._conflicts(tx, replaces=relay)
+        checked = check_transaction(tx, view, at, waiting=True)
         if relay:
             check_relay(checked, max_fee_rate=max_fee_rate)
+            if conflicts:
+                check_replacement(checked, conflicts, Family(self.transactions(), self._chain.coin))
+            check_scripts(checked, STANDARD_FLAGS)
         check_scripts(checked, params.block_flags(at.height))
         return checked
+
+    def _conflicts(self, tx: Transaction, *, replaces: bool) -> tuple[set[str], View]:
+        """The waiting transactions that spend what `tx` spends, and the view in which they don't. Raises `Rejected`."""
+        found: set[str] = set()
+        view = Overlay(self)
+        for spent in tx.inputs:
+            outpoint = (spent.txid, spent.vout)
+            txid = self.spender(outpoint)
+            other = None if txid is None else self.transaction(txid)
+            if other is not None:
+                if not replaces or not is_replaceable(other):
+                    raise Rejected("txn-mempool-conflict", f"{spent.txid}:{spent.vout} is being spent")
+                found.add(other.txid)
+                view.coins[outpoint] = self._made(outpoint)
+        return found, view
 
     def readmit(self, transactions: Iterable[Transaction]) -> None:
         """Make the mempool anew of those of `transactions` that can still stand in a block."""

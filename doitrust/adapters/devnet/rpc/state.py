@@ -6,6 +6,7 @@ There are no peers, no fee estimates (as on a node that has seen too few blocks)
 from typing import Any
 
 from doitrust.adapters.devnet.policy import MIN_FEE_RATE
+from doitrust.adapters.devnet.replacement import INCREMENTAL_RATE
 from doitrust.adapters.devnet.rpc.call import Command, Node, Params
 from doitrust.adapters.devnet.rpc.mempool import Pool, getmempoolentry, getrawmempool
 from doitrust.adapters.devnet.rpc.values import INVALID_PARAMETER, Amount, RpcError
@@ -13,9 +14,7 @@ from doitrust.adapters.devnet.rpc.values import INVALID_PARAMETER, Amount, RpcEr
 #: Doichain Core 0.20.1.11 (configure.ac; src/clientversion.h), and the protocol it speaks (src/version.h).
 VERSION = 200_111
 PROTOCOL_VERSION = 110_016
-#: Schwartz a 1000 virtual bytes (src/policy/policy.h, DEFAULT_INCREMENTAL_RELAY_FEE), and bytes of a mempool
-#: (DEFAULT_MAX_MEMPOOL_SIZE).
-_INCREMENTAL_FEE = 1_000
+#: Bytes of a mempool (src/policy/policy.h, DEFAULT_MAX_MEMPOOL_SIZE).
 _MAX_MEMPOOL = 300 * 1_000_000
 #: The longest that fee estimates look ahead, in blocks (src/policy/fees.h), and their kinds (src/util/fees.cpp).
 _MAX_TARGET = 1_008
@@ -66,7 +65,7 @@ def getnetworkinfo(_node: Node, _given: Params) -> Any:
         "connections_out": 0,
         "networks": [],
         "relayfee": Amount(MIN_FEE_RATE),
-        "incrementalfee": Amount(_INCREMENTAL_FEE),
+        "incrementalfee": Amount(INCREMENTAL_RATE),
         "localaddresses": [],
         "warnings": "",
     }

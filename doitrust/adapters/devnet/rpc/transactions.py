@@ -44,6 +44,7 @@ _EXPLAINED = frozenset(
     {
         *("min relay fee not met", "absurdly-high-fee", "bad-txns-too-many-sigops"),
         *("bad-txns-in-belowout", "bad-txns-premature-spend-of-coinbase"),
+        *("insufficient fee", "replacement-adds-unconfirmed", "bad-txns-spends-conflicting-tx"),
     }
 )
 _FORMS = frozenset({"tx-size", "tx-size-small"})
