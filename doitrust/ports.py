@@ -152,8 +152,9 @@ class Node(ChainView, CoinView, Broadcaster, Protocol):
         """Make a block if this chain makes its own and may (the embedded one with automine); otherwise False."""
 
 
-#: States of a journal entry: signed and kept, handed to the network, told to the user as confirmed, given up.
-SIGNED, SENT, DONE, REFUSED = "signed", "sent", "done", "refused"
+#: States of a journal entry: signed and kept, handed to the network, told to the user as confirmed, given up, in
+#: favour of one that pays more (whose txid is its note).
+SIGNED, SENT, DONE, REFUSED, REPLACED = "signed", "sent", "done", "refused", "replaced"
 
 
 class Entry(NamedTuple):
@@ -184,6 +185,15 @@ class Journal(Protocol):
 
     def mark(self, txid: str, state: str, note: str = "") -> None:
         """Say what became of a transaction; one that is no longer open gives its coins free."""
+
+    def replace(self, old: str, tx: Transaction, fee: int, now: int) -> None:
+        """Keep a signed transaction that does the same as the open entry `old` for more, in its place.
+
+        Raises `Refused` if that is open no more, or another open entry spends one of its coins.
+        """
+
+    def revert(self, new: str, old: str) -> None:
+        """The replaced `old` was mined, not `new`."""
 
     def entries(self) -> list[Entry]:
         """All of it, oldest first."""

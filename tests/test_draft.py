@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from doitrust.adapters.devnet.policy import dust_limit
 from doitrust.chain.accounts import Account
 from doitrust.chain.descriptors import Descriptor, OwnScript
-from doitrust.chain.draft import DUST, MAX_INPUTS, NOT_ENOUGH, SEQUENCE, Coin, Draft, compose
+from doitrust.chain.draft import DUST, MAX_INPUTS, NOT_ENOUGH, SEQUENCE, Coin, Draft, Fee, compose
 from doitrust.chain.mandate import MAX_FEE_RATE, MIN_FEE_RATE, NAME_AMOUNT, PAYMENT_VERSION, Mandate, permit
 from doitrust.chain.names import NAME_TX_VERSION, NameOutput, name_script, read_canonical
 from doitrust.chain.networks import DEVNET
@@ -86,7 +86,7 @@ def tried(
     """The draft, or None where there is not enough, or the fee would be too high."""
     why = ""
     try:
-        return compose(mandate, own, found, held, rate)
+        return compose(mandate, own, found, held, Fee(rate))
     except Refused as error:
         why = error.code if "fee" not in error.message else NOT_ENOUGH
     assert why == NOT_ENOUGH
@@ -240,7 +240,7 @@ def test_a_payment_of_all_there_is_leaves_the_fee_over() -> None:
 
 def test_a_fee_over_the_bound_is_refused() -> None:
     with pytest.raises(Refused, match="more than"):
-        compose(write(), MEMBER, coins(900_000_000), None, MAX_FEE_RATE * 2)
+        compose(write(), MEMBER, coins(900_000_000), None, Fee(MAX_FEE_RATE * 2))
 
 
 # ---- drafts of one thing share an input

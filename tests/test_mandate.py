@@ -26,7 +26,7 @@ from doitrust.chain.address import address_of
 from doitrust.chain.amounts import MAX_MONEY
 from doitrust.chain.bip32 import KeyOrigin
 from doitrust.chain.descriptors import Descriptor, OwnScript
-from doitrust.chain.draft import Coin, compose
+from doitrust.chain.draft import Coin, Fee, compose
 from doitrust.chain.expiry import MARGIN, REGTEST_MARGIN
 from doitrust.chain.mandate import (
     MAX_FEE,
@@ -637,7 +637,7 @@ def test_what_is_composed_is_permitted_signed_and_mined(  # noqa: PLR0917  # dra
             payments,
             written,
         )
-        made = attempt(lambda: compose(mandate, own, coins, held, rate), kind=Refused)  # noqa: B023  # called at once
+        made = attempt(lambda: compose(mandate, own, coins, held, Fee(rate)), kind=Refused)  # noqa: B023  # called at once
         assume(made is not None)
         assert made is not None
         draft = made

@@ -331,13 +331,14 @@ def test_a_refusal_of_what_is_in_the_chain_is_none(story: Story) -> None:
 def test_another_purpose_for_the_same_subject_is_refused(story: Story) -> None:
     wallet, entry = kept(story)
     same = Purpose(entry.command, entry.subject, entry.details)
-    found = sending.under_way(wallet, same)
-    assert found is not None
-    assert found.tx.txid == entry.tx.txid
-    with pytest.raises(Refused, match=entry.tx.txid) as caught:
-        sending.under_way(wallet, same._replace(details={"value": "other"}))
-    assert caught.value.code == "under_way"
-    assert sending.under_way(wallet, same._replace(subject="other")) is None
+    with story.devnet() as devnet:
+        found = sending.under_way(devnet, wallet, same)
+        assert found is not None
+        assert found.tx.txid == entry.tx.txid
+        with pytest.raises(Refused, match=entry.tx.txid) as caught:
+            sending.under_way(devnet, wallet, same._replace(details={"value": "other"}))
+        assert caught.value.code == "under_way"
+        assert sending.under_way(devnet, wallet, same._replace(subject="other")) is None
 
 
 def test_waiting_looks_again_after_each_pause(story: Story) -> None:

@@ -462,7 +462,7 @@ class World:
         subject: str,
     ) -> str:
         journal = self.journal(wallet)
-        sending.under_way(journal, Purpose(command, subject, {"txid": tx.txid}))
+        sending.under_way(self.devnet, journal, Purpose(command, subject, {"txid": tx.txid}))
         journal.record(tx, command, subject, order[0].fee, self.clock.now, {"txid": tx.txid})
         sending.deliver(self.devnet, journal, tx, order[0].fee, Patience(0, lambda: None))
         self._sent()

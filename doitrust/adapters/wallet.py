@@ -16,7 +16,7 @@ from doitrust.adapters.files import exists
 from doitrust.chain.networks import Network
 from doitrust.chain.tx import Transaction
 from doitrust.errors import BadData, Refused
-from doitrust.ports import SENT, SIGNED, Entry
+from doitrust.ports import REFUSED, REPLACED, SENT, SIGNED, Entry
 from doitrust.text import visible
 
 SCHEMA = """
@@ -60,41 +60,75 @@ class Wallet:
         Raises `Refused` if an open entry spends one of its coins: another process was faster.
         """
         with self._open() as database:
-            spent = [(self._network, i.txid, i.vout) for i in tx.inputs]
-            taken = (
-                "SELECT e.txid FROM spends s JOIN entries e ON e.id = s.entry"
-                " WHERE (s.network, s.txid, s.vout) = (?, ?, ?)"
-            )
-            for outpoint in spent:
-                other = database.execute(taken, outpoint).fetchone()
-                if other is not None and other[0] != tx.txid:
-                    raise Refused(
-                        f"the transaction {other[0]}, which is still under way, spends the same coin",
-                        hint="doitrust tx resume",
-                        code="coin_in_use",
-                    )
-            entry = database.execute(
-                "INSERT INTO entries (network, txid, raw, state, command, subject, fee, created, note, details)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?) ON CONFLICT DO UPDATE SET raw = excluded.raw,"
-                " state = excluded.state RETURNING id",
-                (self._network, tx.txid, tx.raw, SIGNED, command, subject, fee, now, json.dumps(details)),
-            ).fetchone()[0]
-            database.executemany(
-                "INSERT OR IGNORE INTO spends VALUES (?, ?, ?, ?)", [(*o, entry) for o in spent]
-            )
+            self._record(database, tx, (command, subject, fee, now, json.dumps(details)))
+
+    def replace(self, old: str, tx: Transaction, fee: int, now: int) -> None:
+        """Keep a signed transaction that does the same as the open entry `old` for more, in its place.
+
+        An organisation's root that `old` made is now what `tx` makes. Raises `Refused` if `old` is open no more, or
+        another open entry spends one of its coins.
+        """
+        with self._open() as database:
+            row = database.execute(
+                "SELECT state, command, subject, details FROM entries WHERE network = ? AND txid = ?",
+                (self._network, old),
+            ).fetchone()
+            if row is None or row[0] not in _OPEN:
+                raise Refused(f"{old} is no longer under way", hint="doitrust tx list", code="not_under_way")
+            self._mark(database, old, REPLACED, tx.txid)
+            self._record(database, tx, (row[1], row[2], fee, now, row[3]))
+            self._move_roots(database, old, tx.txid)
+
+    def revert(self, new: str, old: str) -> None:
+        """The replaced `old` was mined, not `new`: it is the one under way again."""
+        with self._open() as database:
+            self._mark(database, new, REFUSED, f"{old} was mined instead")
+            self._mark(database, old, SENT, "")
+            self._move_roots(database, new, old)
+
+    def _record(self, database: sqlite3.Connection, tx: Transaction, what: tuple[object, ...]) -> None:
+        spent = [(self._network, i.txid, i.vout) for i in tx.inputs]
+        taken = (
+            "SELECT e.txid FROM spends s JOIN entries e ON e.id = s.entry"
+            " WHERE (s.network, s.txid, s.vout) = (?, ?, ?)"
+        )
+        for outpoint in spent:
+            other = database.execute(taken, outpoint).fetchone()
+            if other is not None and other[0] != tx.txid:
+                raise Refused(
+                    f"the transaction {other[0]}, which is still under way, spends the same coin",
+                    hint="doitrust tx resume",
+                    code="coin_in_use",
+                )
+        entry = database.execute(
+            "INSERT INTO entries (network, txid, raw, state, command, subject, fee, created, note, details)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?) ON CONFLICT DO UPDATE SET raw = excluded.raw,"
+            " state = excluded.state, note = '' RETURNING id",
+            (self._network, tx.txid, tx.raw, SIGNED, *what),
+        ).fetchone()[0]
+        database.executemany("INSERT OR IGNORE INTO spends VALUES (?, ?, ?, ?)", [(*o, entry) for o in spent])
+
+    def _move_roots(self, database: sqlite3.Connection, old: str, new: str) -> None:
+        """A replaced transaction's organisation begins with the other."""
+        database.execute(
+            "UPDATE roots SET root = ? WHERE network = ? AND root = ?", (new, self._network, old)
+        )
 
     def mark(self, txid: str, state: str, note: str = "") -> None:
         """Say what became of a transaction; one that is no longer open gives its coins free."""
         with self._open() as database:
-            where = (self._network, txid)
+            self._mark(database, txid, state, note)
+
+    def _mark(self, database: sqlite3.Connection, txid: str, state: str, note: str) -> None:
+        where = (self._network, txid)
+        database.execute(
+            "UPDATE entries SET state = ?, note = ? WHERE network = ? AND txid = ?", (state, note, *where)
+        )
+        if state not in _OPEN:
             database.execute(
-                "UPDATE entries SET state = ?, note = ? WHERE network = ? AND txid = ?", (state, note, *where)
+                "DELETE FROM spends WHERE entry = (SELECT id FROM entries WHERE network = ? AND txid = ?)",
+                where,
             )
-            if state not in _OPEN:
-                database.execute(
-                    "DELETE FROM spends WHERE entry = (SELECT id FROM entries WHERE network = ? AND txid = ?)",
-                    where,
-                )
 
     def entries(self) -> list[Entry]:
         """All of the journal, oldest first."""

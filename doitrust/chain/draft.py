@@ -35,6 +35,24 @@ class Coin(NamedTuple):
         return self.previous.outputs[self.vout]
 
 
+class Fee(NamedTuple):
+    """How much a transaction pays, in schwartz: `rate` for 1000 virtual bytes, and `extra` for what it carries along.
+
+    One that takes the place of another, which pays `replaced`, pays that and the least rate for itself on top: more
+    than what nodes ask for (BIP 125, rules 3 and 4).
+    """
+
+    rate: int = MIN_FEE_RATE
+    extra: int = 0
+    replaced: int | None = None
+
+    def of(self, vsize: int) -> int:
+        """What is due for so many virtual bytes."""
+        due = -(-vsize * self.rate // 1000) + self.extra
+        least = 0 if self.replaced is None else self.replaced + -(-vsize * MIN_FEE_RATE // 1000)
+        return max(due, least)
+
+
 class Draft(NamedTuple):
     """An unsigned transaction and what it was made for."""
 
@@ -52,13 +70,12 @@ def compose(
     source: OwnScript,
     coins: Sequence[Coin],
     name_coin: Coin | None,
-    rate: int = MIN_FEE_RATE,
+    fee: Fee = Fee(),  # noqa: B008  # read-only
 ) -> Draft:
     """Make the draft that does what `mandate` says with the `coins` of `source`, oldest first.
 
     The first input is always the same for the same coins (the name's coin, else the oldest): drafts of one thing
-    exclude each other. Change returns to `source`. `rate` is in schwartz a 1000 virtual bytes. Raises `Refused` if
-    there is not enough.
+    exclude each other. Change returns to `source`. Raises `Refused` if there is not enough.
     """
     for payment in mandate.payments:
         if payment.value < DUST:
@@ -72,7 +89,7 @@ def compose(
     chosen = [] if name_coin is None else [name_coin]
     for candidate in _choices(coins, MAX_INPUTS - len(chosen)):
         picked = [*chosen, *candidate]
-        psbt = _with_change(version, picked, outputs, source, rate)
+        psbt = _with_change(version, picked, outputs, source, fee)
         if psbt is not None:
             permit(psbt, mandate)
             return Draft(psbt, mandate)
@@ -95,7 +112,7 @@ def _choices(coins: Sequence[Coin], most: int) -> list[list[Coin]]:
 
 
 def _with_change(
-    version: int, coins: Sequence[Coin], outputs: Sequence[Output], source: OwnScript, rate: int
+    version: int, coins: Sequence[Coin], outputs: Sequence[Output], source: OwnScript, fee: Fee
 ) -> Psbt | None:
     """The PSBT that spends exactly `coins`, or None if they don't suffice."""
     if not coins:
@@ -103,7 +120,7 @@ def _with_change(
     have, due = sum(coin.output.value for coin in coins), sum(output.value for output in outputs)
     for change in (Output(0, source.script), None):
         psbt = _unsigned(version, coins, [*outputs, *([] if change is None else [change])], source)
-        left = have - due - _fee(psbt, rate)
+        left = have - due - fee.of(estimated_vsize(psbt))
         if change is not None and left >= DUST:
             return _unsigned(version, coins, [*outputs, Output(left, source.script)], source)
         if change is None and left >= 0:
@@ -116,7 +133,3 @@ def _unsigned(version: int, coins: Sequence[Coin], outputs: Sequence[Output], so
     psbt = Psbt.unsigned(Transaction.build(version, 0, inputs, outputs))
     known = {coin.previous.txid: coin.previous for coin in coins}
     return psbt.updated(known.get, [source])
-
-
-def _fee(psbt: Psbt, rate: int) -> int:
-    return -(-estimated_vsize(psbt) * rate // 1000)

@@ -68,7 +68,7 @@ def carry_out(app: App, who: Chosen, job: Job, given: Mapping[str, Any]) -> dict
     """
     wallet = app.wallet
     dry = bool(given.get("dry_run"))
-    entry = sending.under_way(wallet, job.purpose)
+    entry = sending.under_way(app.node, wallet, job.purpose)
     if entry is not None and not dry:
         app.notes.print(f"Going on with {entry.tx.txid}, which was signed before.", soft_wrap=True)
         try:

@@ -9,10 +9,13 @@ from doitrust.chain.descriptors import Descriptor, OwnScript
 from doitrust.chain.keys import is_compressed_key
 from doitrust.chain.networks import Network
 from doitrust.chain.scripts import p2wpkh
+from doitrust.chain.tx import Transaction
 from doitrust.cli.app import App
 from doitrust.errors import BadData, Refused, Unavailable, Usage
+from doitrust.meters.number import number_of_record
 from doitrust.ports import Signer
 from doitrust.text import visible
+from doitrust.workflows.seal import known_seal
 
 _KEYSTORE, _PSBT = "keystore:", "psbt:"
 
@@ -92,6 +95,21 @@ def owner_of(app: App, who: Chosen, script: bytes) -> tuple[Account, OwnScript]:
         hint="sign with its owner's key; a board's descriptor is named with --from",
         code="not_the_owner",
     )
+
+
+def spender_of(app: App, who: Chosen, tx: Transaction, script: bytes) -> tuple[Account, OwnScript]:
+    """The account and script that can sign `tx` once more, which spends from `script`; raises `Refused` if none can."""
+    if who.signer is not None:
+        own = who.signer.own(Account.MEMBER)
+        if own.script == script:
+            return Account.MEMBER, own
+    elif who.source is not None and who.source.script == script and len(who.source.origins) == 1:
+        of_meter = any(number_of_record(output.name) is not None for _, output in tx.writes)
+        return Account.MEMBER if of_meter else Account.OWNER, who.source
+    seal = known_seal(app.wallet.pairings(), script, app.network)
+    if seal is not None:
+        return Account.CLIENT, seal.own
+    return owner_of(app, who, script)
 
 
 def read_owner(text: str, network: Network) -> OwnScript:

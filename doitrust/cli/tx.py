@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from doitrust.adapters.files import read_bounded, write_atomic
-from doitrust.chain.amounts import doi
-from doitrust.chain.names import read_canonical
+from doitrust.chain.names import read_canonical, strip_name
 from doitrust.chain.psbt import MAGIC, MAX_SIZE, Psbt
 from doitrust.chain.psbt_sign import combine, extract, finalise
 from doitrust.chain.tx import Transaction
@@ -19,13 +18,13 @@ from doitrust.cli.app import App, pass_app
 from doitrust.cli.carry import draft_view, entry_view, render_sent, send, sent_view, show_draft, waiting
 from doitrust.cli.options import FILE, argument, command, group
 from doitrust.cli.signing import chosen
+from doitrust.cli.tx_resume import made_here, resume
 from doitrust.cli.views import verdict_view
-from doitrust.errors import DoitrustError, Refused, Unavailable, Usage
+from doitrust.errors import Refused, Unavailable, Usage
 from doitrust.orgs.names import name_of_record
-from doitrust.orgs.pins import Pin, Segment
-from doitrust.ports import DONE, REFUSED, Entry
+from doitrust.ports import Entry
 from doitrust.text import visible
-from doitrust.workflows import cosign, sending
+from doitrust.workflows import bumping, cosign, sending
 
 #: Bytes that the largest QR code holds at the lowest error level (ISO/IEC 18004, version 40-L).
 _MOST_QR = 2953
@@ -109,12 +108,17 @@ def send_(app: App, files: Sequence[str], **given: Any) -> None:
     seen = (
         cosign.Outlook()
         if done
-        else cosign.outlook(app.chain, app.contents, app.policy(), finished, _roots(app, finished))
+        else cosign.outlook(app.chain, app.contents, app.policy(), finished, made_here(app, finished))
     )
     if seen.doubt is not None:
         app.notes.print(Text(seen.doubt, "yellow"), soft_wrap=True)
     subject = cosign.subject_of(finished)
-    app.wallet.record(finished, "send", subject, fee, int(time.time()), cosign.details_of(finished))
+    now, own = int(time.time()), strip_name(psbt.spent(0).script)
+    instead = bumping.replaced(app.wallet.entries(), finished, fee, own)
+    if instead is not None:
+        app.wallet.replace(instead.tx.txid, finished, fee, now)
+    else:
+        app.wallet.record(finished, "send", subject, fee, now, cosign.details_of(finished))
     value = sent_view(send(app, finished, fee, 0 if given["no_wait"] else given["wait"]))
     if seen.verdict is not None:
         value["verdict"] = verdict_view(seen.verdict)
@@ -155,49 +159,6 @@ def _render_list(console: Console, values: Sequence[Mapping[str, Any]]) -> None:
         console.print("Nothing was sent from this home yet.")
 
 
-@command("resume", "Go on with what was signed: judge it, send it again, wait for it. Nothing is paid twice.")
-@waiting
-@pass_app
-def resume(app: App, **given: Any) -> int:
-    """Finish what is under way, and what a reorganisation removed."""
-    values: list[dict[str, Any]] = []
-    for entry in app.wallet.entries():
-        confirmations = sending.confirmations_of(app.node, entry.tx.txid)
-        if entry.state == REFUSED or (entry.state == DONE and confirmations > 0):
-            continue
-        value: dict[str, Any] = {
-            "command": entry.command,
-            "subject": entry.subject,
-            "txid": entry.tx.txid,
-            "error": None,
-        }
-        try:
-            if confirmations == 0:
-                cosign.outlook(app.chain, app.contents, app.policy(), entry.tx, _roots(app, entry.tx))
-            value |= sent_view(send(app, entry.tx, entry.fee, 0 if given["no_wait"] else given["wait"]))
-        except DoitrustError as error:
-            if error.exit_code == 4:
-                raise
-            if isinstance(error, Refused):
-                sending.give_up(app.node, app.wallet, entry, error)
-            value |= {"confirmations": 0, "fee": doi(entry.fee), "error": error.message}
-        values.append(value)
-    app.answer(values, lambda console: _render_resumed(console, values))
-    return int(any(value["error"] is not None for value in values))
-
-
-def _render_resumed(console: Console, values: Sequence[Mapping[str, Any]]) -> None:
-    for value in values:
-        what = f"{value['command']} {visible(value['subject'], 120)}"
-        if value["error"] is None:
-            render_sent(console, value, what)
-        else:
-            console.print(Text.assemble(("✘ ", "red"), f"{what}: {visible(value['error'], 300)}"))
-            console.print(Text(f"  {value['txid']}", "dim"))
-    if not values:
-        console.print("Nothing is under way.")
-
-
 def _read(file: str) -> Psbt:
     return Psbt.read(read_bounded(Path(file), MAX_SIZE * 2, "the PSBT"))
 
@@ -226,22 +187,10 @@ def _warn(app: App, transaction: Transaction) -> None:
         name = read_canonical(output.script)
         org = None if name is None else name_of_record(name.name)
         if name is not None and org is not None:
-            pin = app.pins.get(org) or _roots(app, transaction).get(org)
+            pin = app.pins.get(org) or made_here(app, transaction).get(org)
             doubt = cosign.check_list(app.chain, app.contents, pin, org, name.value).doubt
             if doubt is not None:
                 app.notes.print(Text(doubt, "yellow"), soft_wrap=True)
-
-
-def _roots(app: App, transaction: Transaction) -> dict[str, Pin]:
-    """The organisations that were made here, of those that the transaction writes."""
-    found = {}
-    for output in transaction.outputs:
-        name = read_canonical(output.script)
-        org = None if name is None else name_of_record(name.name)
-        root = None if org is None else app.wallet.root(org)
-        if org is not None and root is not None and root != transaction.txid:
-            found[org] = Pin(org, (Segment(root),))
-    return found
 
 
 for _command in (show, sign, send_, list_, resume):

@@ -49,10 +49,9 @@ def find_seal(chain: ChainView, pairings: Iterable[tuple[bytes, bytes]], address
     except BadData as error:
         raise Usage(error.message) from None
     address = address_of(script, chain.network) or address
-    for node, client in pairings:
-        found = _fitting(node, client, script, chain.network)
-        if found is not None:
-            return found._replace(meters=_meters(chain, address))
+    known = known_seal(pairings, script, chain.network)
+    if known is not None:
+        return known._replace(meters=_meters(chain, address))
     for record in certificates(chain):
         if record is None or record.certificate.ms != address:
             continue
@@ -64,6 +63,12 @@ def find_seal(chain: ChainView, pairings: Iterable[tuple[bytes, bytes]], address
         hint="doitrust seal address --node KEY --client KEY remembers them",
         code="unknown_seal",
     )
+
+
+def known_seal(pairings: Iterable[tuple[bytes, bytes]], script: bytes, network: Network) -> Seal | None:
+    """The pairing of the home whose address script this is, or None."""
+    found = (_fitting(node, client, script, network) for node, client in pairings)
+    return next((seal for seal in found if seal is not None), None)
 
 
 def _fitting(node: bytes, client: bytes, script: bytes, network: Network) -> Seal | None:

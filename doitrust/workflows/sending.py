@@ -13,7 +13,7 @@ from doitrust.chain.names import read_as_node
 from doitrust.chain.psbt_sign import INCOMPLETE, extract, finalise
 from doitrust.chain.tx import Transaction
 from doitrust.errors import BadData, Refused, StillWaiting, Unavailable
-from doitrust.ports import DONE, REFUSED, SENT, ChainView, Entry, Journal, Node, Progress, Signer
+from doitrust.ports import DONE, REFUSED, REPLACED, SENT, ChainView, Entry, Journal, Node, Progress, Signer
 from doitrust.trust.evidence import Evidence
 from doitrust.trust.policy import MAX_WRITES
 
@@ -78,12 +78,14 @@ def sign(signer: Signer, draft: Draft) -> Transaction:
         ) from None
 
 
-def under_way(journal: Journal, purpose: Purpose) -> Entry | None:
+def under_way(node: Node, journal: Journal, purpose: Purpose) -> Entry | None:
     """The open entry that does exactly what `purpose` asks for.
 
     Raises `Refused` if one for the same subject does something else: the two would fight for the same name.
     """
     entry = journal.pending(purpose.command, purpose.subject)
+    if entry is not None:
+        entry = settle(node, journal, entry.tx.txid) or entry
     if entry is not None and dict(entry.details) != dict(purpose.details):
         raise Refused(
             f"another one for {purpose.subject} is still under way: {entry.tx.txid}",
@@ -96,28 +98,49 @@ def under_way(journal: Journal, purpose: Purpose) -> Entry | None:
 def deliver(node: Node, journal: Journal, tx: Transaction, fee: int, patience: Patience) -> Sent:
     """Send a transaction that the journal has, and wait for its confirmations; `told` closes its entry.
 
-    Sending again what is there already is no error. Raises `Refused` with the node's reason.
+    Sending again what is there already is no error. Where one that it replaces is mined first, that is what was
+    sent. Raises `Refused` with the node's reason.
     """
+    sent = Sent(tx.txid, 0, fee)
     try:
         _refuse_near_expiry(node, tx)
         node.broadcast(tx.raw)
     except Refused as error:
-        located = node.transaction(tx.txid)
-        if error.code not in _KNOWN and located is None:
+        mined = settle(node, journal, tx.txid)
+        if mined is not None:
+            sent = Sent(mined.tx.txid, 0, mined.fee)
+        elif error.code not in _KNOWN and node.transaction(tx.txid) is None:
             journal.mark(tx.txid, REFUSED, error.message)
             raise
-    journal.mark(tx.txid, SENT)
-    return Sent(tx.txid, _wait(node, tx.txid, patience), fee)
+    journal.mark(sent.txid, SENT)
+    return _wait(node, journal, sent, patience)
 
 
-def _wait(node: Node, txid: str, patience: Patience) -> int:
+def settle(node: Node, journal: Journal, txid: str) -> Entry | None:
+    """What `txid` should have replaced, if that was mined first: the journal then goes on with it."""
+    later = {txid}
+    for entry in journal.entries()[::-1]:
+        if entry.state == REPLACED and entry.note in later:
+            later.add(entry.tx.txid)
+            if confirmations_of(node, entry.tx.txid) > 0:
+                journal.revert(txid, entry.tx.txid)
+                return entry
+    return None
+
+
+def _wait(node: Node, journal: Journal, sent: Sent, patience: Patience) -> Sent:
     """Wait for the confirmations; raises `StillWaiting` if the node stays away."""
-    confirmations, missed = 0, 0
+    missed = 0
     while True:
         try:
-            confirmations, missed = confirmations_of(node, txid), 0
+            confirmations = confirmations_of(node, sent.txid)
+            mined = settle(node, journal, sent.txid) if confirmations == 0 else None
+            missed = 0
+            if mined is not None:
+                sent = Sent(mined.tx.txid, 0, mined.fee)
+                continue
             if confirmations >= patience.wait:
-                return confirmations
+                return sent._replace(confirmations=confirmations)
             if patience.progress is not None:
                 patience.progress(confirmations, patience.wait)
             if not node.advance():
@@ -126,7 +149,7 @@ def _wait(node: Node, txid: str, patience: Patience) -> int:
             missed += 1
             if missed > _MOST_MISSED:
                 raise StillWaiting(
-                    f"{txid} was sent, and then the node went away: {error.message}",
+                    f"{sent.txid} was sent, and then the node went away: {error.message}",
                     hint="doitrust tx resume",
                 ) from None
             patience.pause()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from doitrust.chain.accounts import Account
 from doitrust.chain.address import address_of
 from doitrust.chain.descriptors import OwnScript
-from doitrust.chain.draft import MAX_INPUTS, NOT_ENOUGH, Coin, Draft, compose
+from doitrust.chain.draft import MAX_INPUTS, NOT_ENOUGH, Coin, Draft, Fee, compose
 from doitrust.chain.expiry import is_near_expiry
 from doitrust.chain.mandate import Mandate
 from doitrust.chain.names import NameOutput
@@ -48,7 +48,7 @@ def draft(node: Node, journal: Journal, order: Order) -> Draft:
     )
     try:
         coins = _coins(node, journal, order.source.script, used)
-        return compose(mandate, order.source, coins, named and named[0], node.fee_rate())
+        return compose(mandate, order.source, coins, named and named[0], Fee(node.fee_rate()))
     except Refused as error:
         if error.code != NOT_ENOUGH:
             raise
@@ -70,8 +70,7 @@ def name_coin(node: Node, name: bytes, owner: bytes, height: int) -> tuple[Coin,
 
 def _coins(node: Node, journal: Journal, script: bytes, used: set[tuple[str, int]]) -> list[Coin]:
     """The coins to choose from, oldest first: those in the chain, then change that our own transactions wait with."""
-    free = [c for c in node.coins(script) if c.mature and (c.txid, c.vout) not in used]
-    found = [Coin(_previous(node, coin.txid), coin.vout) for coin in _bounded(free)]
+    found = free_coins(node, used, script)
     known = {(coin.previous.txid, coin.vout) for coin in found}
     for entry in journal.entries():
         located = node.transaction(entry.tx.txid) if entry.is_open else None
@@ -82,6 +81,12 @@ def _coins(node: Node, journal: Journal, script: bytes, used: set[tuple[str, int
             if output.script == script and outpoint not in used | known:
                 found.append(Coin(entry.tx, vout))
     return found
+
+
+def free_coins(node: Node, used: set[tuple[str, int]], script: bytes) -> list[Coin]:
+    """The coins in the chain on `script` that nobody spends and that are not in `used`, oldest first."""
+    free = [c for c in node.coins(script) if c.mature and (c.txid, c.vout) not in used]
+    return [Coin(_previous(node, coin.txid), coin.vout) for coin in _bounded(free)]
 
 
 def _bounded(coins: Sequence[UnspentCoin]) -> list[UnspentCoin]:
