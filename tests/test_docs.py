@@ -985,6 +985,18 @@ class Writers:
         self.do("admin", "devnet automine", "off")
         self.do("admin", "org renew", "Gilde", "--no-wait")
         self.do("admin", "org renew", "Gilde", "--signer", "psbt:-", "--from", "02" * 33, fails=True)
+        draft = self.folder / "higher.psbt"
+        self.do(
+            "admin",
+            "tx resume",
+            "--bump",
+            "--no-wait",
+            "--signer",
+            f"psbt:{draft}",
+            "--from",
+            self.admin["owner"]["key"],
+        )
+        self.do("admin", "tx resume", "--bump", "--no-wait")
         self.do("admin", "devnet automine", "on")
         self.do("admin", "tx resume")
         self.do("admin", "tx list")

@@ -4,14 +4,13 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from cli import environment
+from killing import Killed, killed
 from story import METER, ORG, Story, client_key, key_of, keys, organised, pairing_of, quick_keys
 
 from doitrust.adapters.devnet import Devnet
@@ -31,31 +30,6 @@ def story(tmp_path: Path) -> Story:
     found = organised(tmp_path)
     found.pairing()
     return found
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-@contextmanager
-def killed(owner: type, name: str, *, after: bool, turn: int = 1) -> Iterator[None]:
-    """End the process before or after the `turn`-th call of a method."""
-    real: Callable[..., Any] = getattr(owner, name)
-    calls = 0
-
-    def ending(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == turn and not after:
-            raise Killed
-        result = real(*arguments, **options)
-        if calls == turn:
-            raise Killed
-        return result
-
-    with patch.object(owner, name, ending):
-        yield
-    assert calls >= turn, "the process never got there"
 
 
 #: The steps of sending, in their order; `mark` is called for SENT, then for DONE.

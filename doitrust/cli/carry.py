@@ -197,7 +197,7 @@ def render_sent(console: Console, value: Mapping[str, Any], done: str) -> None:
     """Say what was sent, drafted or would be."""
     if value.get("dry_run"):
         console.print("Nothing was signed: this is what would be.")
-    elif "psbt" in value:
+    elif value.get("psbt"):
         console.print(Text(f"The unsigned transaction is in {visible(value['psbt'])}."), soft_wrap=True)
         file = shlex.quote(str(value["psbt"]))
         console.print("Whoever has a key for it signs it, and then it is sent:")

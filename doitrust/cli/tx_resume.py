@@ -14,7 +14,7 @@ from doitrust.chain.draft import Draft
 from doitrust.chain.names import read_canonical
 from doitrust.chain.tx import Transaction
 from doitrust.cli.app import App, pass_app
-from doitrust.cli.carry import draft_view, render_sent, send, sent_view, show_draft, waiting
+from doitrust.cli.carry import render_sent, send, sent_view, show_draft, waiting
 from doitrust.cli.options import command
 from doitrust.cli.signing import Chosen, chosen, spender_of
 from doitrust.errors import DoitrustError, Refused, Usage
@@ -61,6 +61,8 @@ def _resumed(app: App, entry: Entry, who: Chosen | None, given: Mapping[str, Any
         "subject": entry.subject,
         "txid": entry.tx.txid,
         "error": None,
+        "replaced": None,
+        "psbt": None,
     }
     try:
         entry = sending.settle(app.node, app.wallet, entry.tx.txid) or entry
@@ -71,7 +73,7 @@ def _resumed(app: App, entry: Entry, who: Chosen | None, given: Mapping[str, Any
             cosign.outlook(app.chain, app.contents, app.policy(), entry.tx, made_here(app, entry.tx))
         return value | sent_view(send(app, entry.tx, entry.fee, _wait(given)))
     except DoitrustError as error:
-        if error.exit_code in (4, 5):
+        if error.exit_code in (2, 4, 5):
             raise
         if isinstance(error, Refused):
             sending.give_up(app.node, app.wallet, entry, error)
@@ -85,7 +87,7 @@ def _bumped(app: App, entry: Entry, who: Chosen, given: Mapping[str, Any]) -> di
     show_draft(app.notes, draft.psbt, app.network)
     if who.file is not None:
         write_atomic(who.file, (draft.psbt.text + "\n").encode(), "the PSBT")
-        return {"psbt": str(who.file), **draft_view(draft.psbt, app.network), "confirmations": 0}
+        return {"psbt": str(who.file), "confirmations": 0, "fee": doi(draft.fee)}
     app.ask(f"{_what(entry.command, entry.subject)}: pay {doi(draft.fee)} instead of {doi(entry.fee)} DOI?")
     tx = _signed(who, draft)
     cosign.outlook(app.chain, app.contents, app.policy(), tx, made_here(app, tx))

@@ -188,10 +188,12 @@ def judge_ahead(case: Case, tx: Transaction, chain: ChainView) -> tuple[Verdict,
                for r in verdict.organizations):  # fmt: skip
             return verdict, needed
     own = next((w for w in verdict.writes if w.txid == tx.txid), None)
-    raise Refused(
-        f"this would not count: {own.detail if own is not None else 'no consumer would see it'}",
-        code=(own.reason if own is not None else None) or "would_not_count",
-    )
+    report = next((r for r in verdict.organizations if r.name == case.org), None)
+    why = "no consumer would see it" if own is None else own.detail
+    if own is not None and own.fate is Fate.STOOD and report is not None:
+        why = f"for {case.org} the meter is {report.state} all the same"
+    code = (None if own is None else own.reason) or "would_not_count"
+    raise Refused(f"this would not count: {why}", code=code)
 
 
 def same_node_elsewhere(
