@@ -12,7 +12,7 @@ from doitrust.chain.psbt import Psbt
 from doitrust.chain.tx import Transaction
 from doitrust.content.cid import Cid
 from doitrust.errors import Refused
-from doitrust.trust.evidence import Located, Source, Tip
+from doitrust.trust.evidence import Evidence, Located, Source, Tip
 
 #: Tells how far a long piece of work is: (done, of how many).
 Progress = Callable[[int, int], None]
@@ -104,32 +104,32 @@ class Broadcaster(Protocol):
         """Hand a transaction to the network and return its txid; raises `Refused` with the node's reason."""
 
 
-class UnspentCoin(Protocol):
-    """A coin in the chain that no waiting transaction spends."""
+class UnspentCoin(NamedTuple):
+    """A coin in the chain that no waiting transaction spends: its outpoint, schwartz, height, confirmations.
 
-    @property
-    def txid(self) -> str:
-        """The transaction that made it."""
+    `mature`: whether the next block may spend it, which a coinbase's coin has to wait for.
+    """
 
-    @property
-    def vout(self) -> int:
-        """Which of its outputs it is."""
+    txid: str
+    vout: int
+    value: int
+    height: int
+    confirmations: int
+    mature: bool
 
-    @property
-    def value(self) -> int:
-        """Schwartz."""
 
-    @property
-    def height(self) -> int:
-        """The height it was made at."""
+class Provisions(NamedTuple):
+    """What was taken along, at the Unix time `taken`, to where there is no network.
 
-    @property
-    def confirmations(self) -> int:
-        """1 in the last block."""
+    `evidence` holds the accepted organisations, some meters, and what made the `coins` of each script; `fee_rate` is
+    in schwartz a 1000 virtual bytes; `own` says whether an own node gave all this (N2).
+    """
 
-    @property
-    def mature(self) -> bool:
-        """Whether the next block may spend it, which a coinbase's coin has to wait for."""
+    evidence: Evidence
+    coins: Mapping[bytes, tuple[UnspentCoin, ...]]
+    fee_rate: int
+    own: bool
+    taken: int
 
 
 class CoinView(Protocol):

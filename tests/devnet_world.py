@@ -11,12 +11,12 @@ from typing import Any
 import coincurve
 
 from doitrust.adapters.devnet import Devnet, miner_key
-from doitrust.adapters.devnet.chain import Unspent
 from doitrust.chain.address import hash160
 from doitrust.chain.block import Block
 from doitrust.chain.names import NAME_TX_VERSION, name_script
 from doitrust.chain.scripts import p2pkh, p2wpkh, push
 from doitrust.chain.tx import Input, Output, Transaction
+from doitrust.ports import UnspentCoin
 
 ROOT = Path(__file__).resolve().parents[1]
 FINAL = 0xFFFFFFFF
@@ -135,7 +135,7 @@ class World:
         return self.of(found, key)
 
     @staticmethod
-    def of(found: Unspent, key: Key) -> Coin:
+    def of(found: UnspentCoin, key: Key) -> Coin:
         return Coin(found.txid, found.vout, found.value, key.p2wpkh, key)
 
     def pay(

@@ -9,7 +9,6 @@ from killing import Killed, killed
 from story import METER, ORG, OTHER_METER, Story, board_of, client_key, key_of, keys, organised, pairing_of
 
 from doitrust.adapters.devnet import Devnet
-from doitrust.adapters.devnet.chain import Unspent
 from doitrust.adapters.wallet import Wallet
 from doitrust.chain.address import script_of
 from doitrust.chain.descriptors import Descriptor
@@ -18,7 +17,7 @@ from doitrust.chain.mandate import MIN_FEE_RATE
 from doitrust.chain.networks import DEVNET
 from doitrust.chain.tx import Transaction
 from doitrust.cli.app import App
-from doitrust.ports import DONE, REFUSED, REPLACED, SENT
+from doitrust.ports import DONE, REFUSED, REPLACED, SENT, UnspentCoin
 
 PAID = 10_000_000
 
@@ -52,7 +51,7 @@ def raw_of(story: Story, txid: str, who: str = "max") -> bytes:
     return next(entry.tx.raw for entry in story.journal(who) if entry.tx.txid == txid)
 
 
-def coins_of(story: Story) -> list[Unspent]:
+def coins_of(story: Story) -> list[UnspentCoin]:
     with story.devnet() as devnet:
         return devnet.coins(script_of(keys("max")["member"]["address"], DEVNET))
 

@@ -72,7 +72,7 @@ def untouched(story: Story, meter: str = METER) -> bool:
 def test_a_certificate_is_written_as_the_formats_say(story: Story) -> None:
     paired = pairing_of()
     answer = story.certify("max", METER, "--seal", "A-2", "--fund", "0.1")
-    assert answer.keys() == {"meter", "fingerprint", "txid", "confirmations", "fee", "verdict"}
+    assert answer.keys() == {"meter", "fingerprint", "txid", "confirmations", "fee", "sent", "verdict"}
     assert (answer["meter"], answer["confirmations"]) == (METER, 1)
     assert answer["fingerprint"] == short_fingerprint(paired.node, paired.client)
     ((txid, write),) = story.meter_writes()
@@ -404,7 +404,7 @@ def test_a_member_revokes_and_a_certificate_needs_after_then(story: Story) -> No
     story.certify()
     story.mine(5)
     revoked = story.do("max", "meter", "revoke", METER, "--org", ORG, "--reason", "seal broken")
-    assert revoked.keys() == {"meter", "txid", "confirmations", "fee", "verdict"}
+    assert revoked.keys() == {"meter", "txid", "confirmations", "fee", "sent", "verdict"}
     assert revoked["verdict"]["status"] == "revoked"
     assert read_record(story.meter_writes()[-1][1].value) == Revocation(ORG, "seal broken")
     assert story.verdict()["status"] == "revoked"

@@ -26,7 +26,6 @@ from terminal import Terminal
 
 from doitrust.adapters import phrases
 from doitrust.adapters.devnet import Devnet
-from doitrust.adapters.devnet.chain import Unspent
 from doitrust.adapters.keyfile import Kdf
 from doitrust.adapters.keystore import Keystore
 from doitrust.adapters.secret import Secret
@@ -36,6 +35,7 @@ from doitrust.chain.amounts import doi
 from doitrust.chain.bip32 import ExtendedKey
 from doitrust.chain.scripts import p2wpkh
 from doitrust.cli.qr import qr_lines
+from doitrust.ports import UnspentCoin
 
 WEAK = Kdf(16, 1, 1)
 ABOUT = "abandon " * 11 + "about"
@@ -648,8 +648,11 @@ def test_coins_that_are_not_mature_or_carry_a_name_are_none_to_spend() -> None:
 
         name, own, network = "made", True, None
 
-        def coins(self, script: bytes) -> list[Unspent]:
-            return [Unspent("00" * 32, 0, 5, 1, 1, mature=False), Unspent("11" * 32, 0, 7, 1, 1, mature=True)]
+        def coins(self, script: bytes) -> list[UnspentCoin]:
+            return [
+                UnspentCoin("00" * 32, 0, 5, 1, 1, mature=False),
+                UnspentCoin("11" * 32, 0, 7, 1, 1, mature=True),
+            ]
 
     keep("alice", ABOUT)
     with patch("doitrust.cli.app.App.node", Source()):

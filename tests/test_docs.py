@@ -951,6 +951,9 @@ class Writers:
         self.sent = self.both("max", member, *certify)
         self.do("max", *certify)  # stands already
         self.both("max", member, "meter renew", METER)
+        self.do("max", "meter prepare", METER)
+        self.do("max", "meter renew", METER, "--offline")
+        self.do("max", "tx resume")
         self.do("max", "devnet mine", 6)
         self.do("max", "meter label", METER, "--out", self.folder / "label.pdf")
 

@@ -23,7 +23,6 @@ from devnet_world import Clock
 from made import METER, NAME_VERSION, ORG, Coin, Spend, Wallet, person
 
 from doitrust.adapters.devnet import Devnet
-from doitrust.adapters.devnet.chain import Unspent
 from doitrust.adapters.devnet.miner import Chosen, coinbase, solve
 from doitrust.adapters.wallet import Wallet as JournalFile
 from doitrust.chain.accounts import Account
@@ -48,7 +47,7 @@ from doitrust.meters.record import Revocation, write_record
 from doitrust.orgs.drafting import ListDraft
 from doitrust.orgs.members import MAX_LIST_BYTES
 from doitrust.orgs.pins import Segment
-from doitrust.ports import DONE, REFUSED, ChainView, ContentStore, Signer
+from doitrust.ports import DONE, REFUSED, ChainView, ContentStore, Signer, UnspentCoin
 from doitrust.trust.evidence import Located, Source, Tip, list_cid
 from doitrust.trust.policy import Policy
 from doitrust.trust.verdict import Verdict
@@ -492,7 +491,7 @@ class World:
         return Coin(tx.txid, 0, tx.outputs[0].value, script, wallet), raw
 
     def _bank_coin(self, least: int = 0) -> Coin:
-        def free() -> Iterator[Unspent]:
+        def free() -> Iterator[UnspentCoin]:
             for coin in self.devnet.coins(BANK.script):
                 if coin.value >= least and (coin.txid, coin.vout) not in self._spent:
                     yield coin

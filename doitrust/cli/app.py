@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -26,13 +27,20 @@ if TYPE_CHECKING:
 
     from doitrust.adapters.core.rpc import Trace
     from doitrust.adapters.devnet import Devnet
+    from doitrust.adapters.offline import Offline
     from doitrust.adapters.wallet import Wallet
 
 T = TypeVar("T")
 
+#: A week: what is older was forgotten rather than taken along.
+_MOST_HOURS = 7 * 24
+
 
 class App:
     """One run of doitrust: what the user set, and the outside world."""
+
+    #: What was taken along, where nothing is asked of the network, nor sent.
+    offline: "Offline | None" = None
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -127,6 +135,29 @@ class App:
         from doitrust.adapters.blocks import LocalBlocks
 
         return LocalBlocks(self.home / "ipfs")
+
+    @property
+    def provisions_file(self) -> Path:
+        """What was taken along to where there is no network."""
+        return self.home / "offline.json"
+
+    def go_offline(self) -> None:
+        """From now on ask what was taken along, and nobody else; raises `Unavailable` if that is nothing, or old."""
+        from doitrust.adapters.offline import Offline, OfflineContents, read_provisions
+
+        taken = read_provisions(self.provisions_file, self.network)
+        hours = max(0, int(time.time()) - taken.taken) // 3600
+        if hours > _MOST_HOURS:
+            raise Unavailable(
+                f"what was taken along is {hours // 24} days old: too much may have changed",
+                hint="while there is a network: doitrust meter prepare",
+                code="nothing_prepared",
+            )
+        self.say(f"Offline: as it was at block {taken.evidence.tip.height}, {hours} hours ago.")
+        node = Offline(taken, self.wallet.entries)
+        contents = OfflineContents(taken, self.contents)
+        self.offline = node
+        self.__dict__.update(node=node, chain=node, contents=contents)
 
     @property
     def min_confirmations(self) -> int:

@@ -108,6 +108,8 @@ def _sign_and_send(app: App, who: Chosen, job: Job, draft: Draft, given: Mapping
 
 
 def _deliver(app: App, tx: Transaction, fee: int, given: Mapping[str, Any]) -> dict[str, Any]:
+    if app.offline is not None:
+        return {**sent_view(Sent(tx.txid, 0, fee)), "sent": False}
     wait = 0 if given.get("no_wait") else int(given.get("wait", 1))
     return sent_view(send(app, tx, fee, wait))
 
@@ -127,8 +129,8 @@ def send(app: App, tx: Transaction, fee: int, wait: int) -> Sent:
 
 
 def sent_view(sent: Sent) -> dict[str, Any]:
-    """`{txid, confirmations, fee}`, the fee in DOI."""
-    return {"txid": sent.txid, "confirmations": sent.confirmations, "fee": doi(sent.fee)}
+    """`{txid, confirmations, fee, sent}`, the fee in DOI."""
+    return {"txid": sent.txid, "confirmations": sent.confirmations, "fee": doi(sent.fee), "sent": True}
 
 
 def entry_view(entry: Entry) -> dict[str, Any]:
@@ -203,6 +205,11 @@ def render_sent(console: Console, value: Mapping[str, Any], done: str) -> None:
         console.print("Whoever has a key for it signs it, and then it is sent:")
         console.print(Text(f"  doitrust tx sign {file} --signer keystore:NAME", "cyan"), soft_wrap=True)
         console.print(Text(f"  doitrust tx send {file}", "cyan"), soft_wrap=True)
+    elif not value["sent"]:
+        console.print(Text.assemble(("✔ ", "green"), "signed and kept, not sent yet"), soft_wrap=True)
+        console.print(Text(f"  {value['txid']}", "dim"), soft_wrap=True)
+        console.print("Where there is a network again:")
+        console.print(Text("  doitrust tx resume", "cyan"))
     else:
         count = value["confirmations"]
         console.print(Text.assemble(("✔ ", "green"), done), soft_wrap=True)

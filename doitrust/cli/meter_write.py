@@ -29,6 +29,7 @@ from doitrust.content.unixfs import cid_of_file
 from doitrust.errors import Refused, Usage
 from doitrust.meters.document import write_document
 from doitrust.meters.link import write_link
+from doitrust.meters.number import record_name
 from doitrust.meters.pairing import MAX_BYTES, Pairing, read_pairing, short_fingerprint
 from doitrust.meters.record import Certificate, Revocation, write_record
 from doitrust.orgs.membership import Standing
@@ -43,6 +44,9 @@ from doitrust.workflows.sending import Purpose
 from doitrust.workflows.spending import Order
 from doitrust.workflows.verify import verify
 
+_OFFLINE = click.option(
+    "--offline", is_flag=True, help="Without a network: decide by what meter prepare took along, send later."
+)
 _METER = argument("number", "The number on the meter, or the link on its sticker.", metavar="METER")
 
 
@@ -64,10 +68,13 @@ class Documents(NamedTuple):
 @click.option("--after", metavar="TXID", help="The revocation that this certificate follows.")
 @click.option("--legacy-number", is_flag=True, help="The number isn't one of DIN 43863-5, and is right.")
 @click.option("--dry-run", is_flag=True, help="Check, show what would be signed, and stop.")
+@_OFFLINE
 @waiting
 @pass_app
 def certify(app: App, pairing: str, org: str, **given: Any) -> None:
     """Certify a meter."""
+    if given["offline"]:
+        app.go_offline()
     paired = read_pairing(read_bounded(Path(pairing), MAX_BYTES, "the pairing"))
     now = int(time.time())
     certifying.check_pairing(paired, app.network.name, now, legacy_number=given["legacy_number"])
@@ -130,12 +137,15 @@ def _render_certified(
 @_METER
 @click.option("--org", required=True, metavar="NAME", help="The organisation whose certificate it is.")
 @click.option("--reason", required=True, metavar="R", help="Why, for everybody to read.")
+@_OFFLINE
 @waiting
 @pass_app
 def revoke(app: App, number: str, org: str, reason: str, **given: Any) -> None:
     """Revoke."""
     if not reason.strip():
         raise Usage("a revocation needs a reason", hint="--reason TEXT")
+    if given["offline"]:
+        app.go_offline()
     case = _case(app, meter_asked(app, number).meter, organisation_name(org))
     who = chosen(app)
     account, source = _revoker(app, who, case)
@@ -156,10 +166,13 @@ def revoke(app: App, number: str, org: str, reason: str, **given: Any) -> None:
 @command("renew", "Write a meter's certificate once more before its name expires.")
 @_METER
 @click.option("--org", metavar="NAME", help="The organisation, where several certified it.")
+@_OFFLINE
 @waiting
 @pass_app
 def renew(app: App, number: str, org: str | None, **given: Any) -> None:
     """Renew."""
+    if given["offline"]:
+        app.go_offline()
     meter = meter_asked(app, number).meter
     case = _case(app, meter, _organisation_of(app, meter, org))
     who = chosen(app)
@@ -209,6 +222,12 @@ def _case(app: App, meter: str, org: str) -> Case:
     root = app.wallet.root(org)
     if root is not None and org not in {pin.name for pin in policy.pins}:
         policy = replace(policy, pins=(*policy.pins, Pin(org, (Segment(root),))))
+    if app.offline is not None and not app.offline.covers(record_name(meter)):
+        app.notes.print(
+            f"Nothing is known here of what was written of {meter} before: that is judged when this is sent.",
+            style="yellow",
+            soft_wrap=True,
+        )
     with app.progress("Gathering") as progress:
         return certifying.open_case(app.chain, app.contents, policy, meter, org, progress)
 
@@ -261,6 +280,7 @@ def _answer_standing(app: App, case: Case) -> None:
         "txid": deciding.txid,
         "confirmations": deciding.confirmations,
         "fee": doi(fees.get(deciding.txid, 0)),
+        "sent": True,
         "already": True,
         "verdict": verdict_view(certifying.later(case)),
     }

@@ -63,6 +63,7 @@ def _resumed(app: App, entry: Entry, who: Chosen | None, given: Mapping[str, Any
         "error": None,
         "replaced": None,
         "psbt": None,
+        "sent": False,
     }
     try:
         entry = sending.settle(app.node, app.wallet, entry.tx.txid) or entry

@@ -86,10 +86,10 @@ def _coins(node: Node, journal: Journal, script: bytes, used: set[tuple[str, int
 def free_coins(node: Node, used: set[tuple[str, int]], script: bytes) -> list[Coin]:
     """The coins in the chain on `script` that nobody spends and that are not in `used`, oldest first."""
     free = [c for c in node.coins(script) if c.mature and (c.txid, c.vout) not in used]
-    return [Coin(_previous(node, coin.txid), coin.vout) for coin in _bounded(free)]
+    return [Coin(_previous(node, coin.txid), coin.vout) for coin in bounded(free)]
 
 
-def _bounded(coins: Sequence[UnspentCoin]) -> list[UnspentCoin]:
+def bounded(coins: Sequence[UnspentCoin]) -> list[UnspentCoin]:
     """The oldest and the largest: no transaction takes more."""
     largest = sorted(coins, key=lambda coin: -coin.value)[:MAX_INPUTS]
     kept = {(coin.txid, coin.vout) for coin in [*coins[:MAX_INPUTS], *largest]}

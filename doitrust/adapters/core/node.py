@@ -30,6 +30,7 @@ from doitrust.chain.networks import SCHWARTZ_PER_DOI, Network
 from doitrust.chain.proof import Proof, read_proof
 from doitrust.chain.tx import Transaction
 from doitrust.errors import BadData, DoitrustError, Refused, Unavailable
+from doitrust.ports import UnspentCoin
 from doitrust.text import visible
 from doitrust.trust.evidence import Located, Place, Source, Tip
 
@@ -45,17 +46,6 @@ _ALREADY_IN_CHAIN = -27
 _REFUSALS = (-22, -25, -26)
 _HASH = re.compile("[0-9a-f]{64}")
 _MOST = 2**32
-
-
-class Coin(NamedTuple):
-    """A coin in the chain (`UnspentCoin`)."""
-
-    txid: str
-    vout: int
-    value: int
-    height: int
-    confirmations: int
-    mature: bool
 
 
 class _Header(NamedTuple):
@@ -183,7 +173,7 @@ class CoreNode(BlockReader):
 
     # ---- CoinView
 
-    def coins(self, script: bytes) -> list[Coin]:
+    def coins(self, script: bytes) -> list[UnspentCoin]:
         """The coins on exactly `script`, oldest first; the node looks through all coins there are."""
         self._check()
         asked = ("scantxoutset", "start", [f"raw({script.hex()})"])
@@ -199,7 +189,7 @@ class CoreNode(BlockReader):
                 continue  # a waiting transaction spends it
             confirmations = tip - height + 1
             mature = not self._fields(coin).get("coinbase") or confirmations >= _COINBASE_MATURITY
-            found.append(Coin(txid, vout, value, height, confirmations, mature))
+            found.append(UnspentCoin(txid, vout, value, height, confirmations, mature))
         return found
 
     def is_unspent(self, txid: str, vout: int) -> bool:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
 from doitrust.adapters.blocks import LocalBlocks
 from doitrust.adapters.devnet import params
@@ -29,7 +29,7 @@ from doitrust.chain.networks import DEVNET, Network
 from doitrust.chain.tx import Transaction
 from doitrust.content.cid import RAW
 from doitrust.errors import BadData, Refused, Usage
-from doitrust.ports import Progress
+from doitrust.ports import Progress, UnspentCoin
 from doitrust.trust.evidence import Located, Source, Tip
 
 #: Files in the devnet's folder: the database, and the folder of the content store.
@@ -37,20 +37,6 @@ DATABASE = "chain.sqlite"
 CONTENTS = "ipfs"
 
 _NOTHING = Chosen((), 0)
-
-
-class Unspent(NamedTuple):
-    """A coin that no waiting transaction spends: its outpoint, schwartz, height and confirmations.
-
-    `mature`: whether the next block may spend it, which a coinbase's coin has to wait for.
-    """
-
-    txid: str
-    vout: int
-    value: int
-    height: int
-    confirmations: int
-    mature: bool
 
 
 class Status(TypedDict):
@@ -182,12 +168,12 @@ class Devnet:
         with self._store.reading() as session:
             return [tx.txid for tx in session.pool.transactions()]
 
-    def coins(self, script: bytes) -> list[Unspent]:
+    def coins(self, script: bytes) -> list[UnspentCoin]:
         """The coins on exactly `script`, oldest first, so never a name's (as `scantxoutset`)."""
         with self._store.reading() as session:
             at = session.chain.next()
             return [
-                Unspent(
+                UnspentCoin(
                     *outpoint,
                     coin.value,
                     coin.height,
