@@ -315,3 +315,27 @@ def test_a_full_disk_leaves_what_was_there(wallet: Wallet, path: Path) -> None:
     assert len(wallet.in_use()) == len(entries)
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_what_a_newer_doitrust_changed_is_left_alone(wallet: Wallet, path: Path) -> None:
+    record(wallet, spending("a"))
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (1,)
+        database.execute("PRAGMA user_version = 2")
+        database.commit()
+    before = path.read_bytes()
+    for action in (wallet.entries, lambda: record(wallet, spending("b"))):
+        with pytest.raises(Unavailable, match="newer doitrust") as caught:
+            action()
+        assert caught.value.code == "newer_home"
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_before_there_were_forms_is_used(wallet: Wallet, path: Path) -> None:
+    record(wallet, spending("a"))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 0")
+        database.commit()
+    assert len(wallet.entries()) == 1
+    record(wallet, spending("b"))
+    assert len(wallet.entries()) == 2
