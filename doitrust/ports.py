@@ -2,17 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from doitrust.chain.accounts import Account
-from doitrust.chain.descriptors import OwnScript
-from doitrust.chain.mandate import Mandate, permit
 from doitrust.chain.networks import Network
-from doitrust.chain.psbt import Psbt
 from doitrust.chain.tx import Transaction
 from doitrust.content.cid import Cid
 from doitrust.errors import Refused
 from doitrust.trust.evidence import Evidence, Located, Source, Tip
+
+if TYPE_CHECKING:
+    # Only what signs pays for loading these.
+    from doitrust.chain.accounts import Account
+    from doitrust.chain.descriptors import OwnScript
+    from doitrust.chain.mandate import Mandate
+    from doitrust.chain.psbt import Psbt
 
 #: Tells how far a long piece of work is: (done, of how many).
 Progress = Callable[[int, int], None]
@@ -216,14 +219,16 @@ class Signer(ABC):
     name: str
 
     @abstractmethod
-    def own(self, account: Account) -> OwnScript:
+    def own(self, account: "Account") -> "OwnScript":
         """The account's address script, the one of its key 0/0. Needs no secret."""
 
-    def sign(self, psbt: Psbt, mandate: Mandate) -> Psbt:
+    def sign(self, psbt: "Psbt", mandate: "Mandate") -> "Psbt":
         """Add every signature that the mandate's account can give.
 
         Raises `Refused` if `psbt` isn't what `mandate` says, or if this signer has no part in it, and `UserRefused`.
         """
+        from doitrust.chain.mandate import permit  # noqa: PLC0415  # only what signs pays for it
+
         permit(psbt, mandate)
         signed = self._sign(psbt, mandate)
         if signed.serialize() == psbt.serialize():
@@ -231,11 +236,11 @@ class Signer(ABC):
         return signed
 
     @abstractmethod
-    def _sign(self, psbt: Psbt, mandate: Mandate) -> Psbt:
+    def _sign(self, psbt: "Psbt", mandate: "Mandate") -> "Psbt":
         """Sign what was permitted."""
 
     @abstractmethod
-    def sign_message(self, account: Account, text: str) -> tuple[bytes, str]:
+    def sign_message(self, account: "Account", text: str) -> tuple[bytes, str]:
         """Sign a text with the account's key 0/0; returns the key and the signature in base64."""
 
 
