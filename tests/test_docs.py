@@ -148,32 +148,40 @@ class Done(NamedTuple):
 def play(wanted: Sequence[Step], folder: Path, shell: str = "sh", python: Sequence[str] = ()) -> list[Done]:
     """Run commands in one shell, from the project's folder, with `folder` as home and for temporary files.
 
-    `python` is run instead of the command line (as `python -c …`).
+    `python` is run instead of the command line (as `python -c …`). Other programs may stand in `folder`'s `bin`.
     """
     found = shutil.which(shell)
     if found is None:
         pytest.skip(f"cannot be had here: {shell}")
     command = folder / "bin" / "doitrust"
-    command.parent.mkdir()
+    command.parent.mkdir(exist_ok=True)
     line = shlex.join([sys.executable, *(python or ("-m", "doitrust.cli.main"))])
     command.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {line} "$@"\n')
     command.chmod(0o755)
     script = "".join(f"{step.command}\nprintf '\\n@@%s@@\\n' $?\n" for step in wanted)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DOITRUST_")}
     path = os.pathsep.join([str(command.parent), os.environ.get("PATH", os.defpath)])
-    done = subprocess.run(
+    process = subprocess.Popen(
         [found],
-        input=script,
         cwd=ROOT,
         env={**clean, "HOME": str(folder), "TMPDIR": str(folder), "PATH": path, "PYTHONIOENCODING": "utf-8"},
-        stdout=subprocess.PIPE,
+        stdin=PIPE,
+        stdout=PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=600,
-        check=False,
+        start_new_session=True,
     )
-    parts = re.split(r"\n@@(\d+)@@\n", done.stdout)
-    assert len(parts) == 2 * len(wanted) + 1, done.stdout
+    try:
+        out, _ = process.communicate(script, timeout=600)
+    except BaseException as error:
+        # With what runs in the background. The shell has not been waited for, so the number is still its own.
+        os.killpg(process.pid, signal.SIGKILL)
+        out, _ = process.communicate()
+        if isinstance(error, subprocess.TimeoutExpired):
+            pytest.fail(f"it doesn't end: {out}")
+        raise
+    parts = re.split(r"\n@@(\d+)@@\n", out)
+    assert len(parts) == 2 * len(wanted) + 1, out
     return [Done(step, int(parts[2 * at + 1]), parts[2 * at]) for at, step in enumerate(wanted)]
 
 

@@ -473,6 +473,9 @@ WARMING_UP = error(-28, "Loading block index...")
             },
         ),
         ("namehistory", "namehistory=1", {"name_history": error(-1, "-namehistory is not enabled")}),
+        ("namehistory", "mine one", {"name_history": error(-10, "Doichain is downloading blocks...")}),
+        # It says of a name that there is none before it misses a wallet.
+        ("namehistory", "createwallet", {"name_pending": error(-32601, "no wallet is loaded")}),
         ("node", "still starting", {"getblockchaininfo": WARMING_UP, "getblockhash": WARMING_UP}),
         ("node", "", {"getbestblockhash": result("rubbish")}),
     ],

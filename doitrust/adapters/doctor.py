@@ -244,7 +244,7 @@ def look_at_contents(folder: Path) -> Finding:
         count += 1
         if count == _MOST_BLOCKS:
             return Finding(True, f"{shown}: the first {count} blocks are whole")
-    return Finding(True, f"{shown}: {count} blocks, all whole")
+    return Finding(True, f"{shown}: {count} block{'s' * (count != 1)}, all whole")
 
 
 # ---- what is remembered

@@ -1,14 +1,15 @@
 """A world on the devnet, and the same in Doichain Core."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from core_node import Twins, twins
+import pytest
+from core_node import Core, Twins, needs_core, twins
 from devnet_world import World
 from questions import Question
-from rpc_node import JSONRPCException
+from rpc_node import JSONRPCException, served
 
 from doitrust.adapters.devnet.miner import Chosen, build
 from doitrust.adapters.devnet.reject import Rejected
@@ -21,11 +22,18 @@ _SCRIPTS = ("mandatory-script", "non-mandatory-script")
 _SERIAL = 7 * 10**9
 
 
+#: For what has its own truth: with a core where there is one, and always with the devnet alone.
+WITH_AND_WITHOUT_CORE = pytest.mark.parametrize(
+    "alone", [pytest.param(False, marks=needs_core, id="core"), pytest.param(True, id="devnet")]
+)
+
+
 class Arena(NamedTuple):
-    """Both, with verbs that do the same to each."""
+    """Both, with verbs that do the same to each. `alone`: the core is the devnet, too."""
 
     world: World
     twins: Twins
+    alone: bool
 
     def sync(self) -> None:
         """Give the core the blocks that the devnet has made since; it must accept them all."""
@@ -76,17 +84,22 @@ class Arena(NamedTuple):
     def mined(self, block: Block) -> tuple[str, str]:
         """Submit a block to both; returns the core's reason and the devnet's, empty if it is accepted."""
         raw = block.serialize()
-        try:
-            theirs = self.twins.core("submitblock", raw.hex()) or ""
-        except JSONRPCException as error:
-            # The method itself sees to that one rule.
-            theirs = "bad-cb-missing" if error.message == _NO_COINBASE else str(error.message)
+        theirs = "" if self.alone else self._mined_by_core(raw)
         try:
             self.world.devnet.submit(raw)
         except Rejected as why:
             words = f" ({why.detail.partition(': ')[2]})" if why.code.startswith(_SCRIPTS) else ""
-            return theirs, why.code + words
-        return theirs, ""
+            ours = why.code + words
+        else:
+            ours = ""
+        return ours if self.alone else theirs, ours
+
+    def _mined_by_core(self, raw: bytes) -> str:
+        try:
+            return self.twins.core("submitblock", raw.hex()) or ""
+        except JSONRPCException as error:
+            # The method itself sees to that one rule.
+            return "bad-cb-missing" if error.message == _NO_COINBASE else str(error.message)
 
     def raw_blocks(self) -> list[bytes]:
         """The devnet's blocks."""
@@ -95,14 +108,27 @@ class Arena(NamedTuple):
 
 
 @contextmanager
-def arena_in(folder: Path) -> Iterator[Arena]:
-    """A world of 110 blocks that mines only when it is told to, and a core with these blocks."""
+def arena_in(folder: Path, *, alone: bool = False) -> Iterator[Arena]:
+    """A world of 110 blocks that mines only when it is told to, and a core with these blocks.
+
+    `alone`: without a core, in whose place the same devnet answers.
+    """
     world = World(folder / "devnet")
     world.devnet.automine(False)
     try:
-        with twins(folder / "core", folder / "devnet", [], now=world.clock.now + 3600) as both:
-            found = Arena(world, both)
+        with (_alone if alone else _with_core)(folder, world.clock.now) as both:
+            found = Arena(world, both, alone)
             found.sync()
             yield found
     finally:
         world.devnet.close()
+
+
+def _with_core(folder: Path, now: int) -> AbstractContextManager[Twins]:
+    return twins(folder / "core", folder / "devnet", [], now=now + 3600)
+
+
+@contextmanager
+def _alone(folder: Path, _now: int) -> Iterator[Twins]:
+    with served(folder / "devnet") as (client, _):
+        yield Twins(Core(client.port, client.secret), client)

@@ -30,10 +30,11 @@ needs_core = pytest.mark.skipif(
     not DOICHAIND, reason="cannot be had here: Doichain Core (DOITRUST_DOICHAIND names no doichaind)"
 )
 
-#: Regtest with all indexes. One thread for scripts, so that a block's refusal says why; and without the check of the
-#: mempool that stops a regtest node when a name expires for which an update waits.
+#: Regtest with all indexes. One thread for scripts, so that a block's refusal says why; and without the checks that
+#: stop a regtest node: that of the mempool when a name expires for which an update waits, that of the blocks when one
+#: is reconsidered whose ancestor was given up after it.
 _OPTIONS = (
-    *("-regtest", "-server", "-txindex", "-namehistory", "-par=1", "-checkmempool=0"),
+    *("-regtest", "-server", "-txindex", "-namehistory", "-par=1", "-checkmempool=0", "-checkblockindex=0"),
     *("-listen=0", "-connect=0", "-discover=0", "-dnsseed=0", "-rpcbind=127.0.0.1", "-rpcallowip=127.0.0.1"),
     *("-printtoconsole=0", "-dbcache=16"),
 )

@@ -179,6 +179,16 @@ def wrongly_asked(blocks: Sequence[Block]) -> Iterator[Question]:
     for rate in rates:
         yield "sendrawtransaction", raw, rate
         yield "testmempoolaccept", [raw], rate
+    for value in (*NO_TEXTS, "", "00", "x" * 64, NOWHERE):
+        yield "invalidateblock", value
+        yield "reconsiderblock", value
+    address = address_of(ALICE.p2wpkh, DEVNET) or ""
+    counts: tuple[Any, ...] = (None, "1", [], 2**31, 0, -1, True, 1.5)
+    yield from (("generatetoaddress", value, address) for value in counts)
+    yield from (("generatetoaddress", 0, value) for value in (*NO_TEXTS, "", "x", address.upper()))
+    tries: tuple[Any, ...] = (0, "1", [], 2**31, True)
+    yield from (("generatetoaddress", 1, address, value) for value in tries)
+    yield from (("generatetoaddress", *given) for given in ((), (1,), (0, address, None), (0, address, 1, 1)))
     yield ("nosuchmethod",)
 
 

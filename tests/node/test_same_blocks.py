@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from arena import Arena, arena_in
+from arena import WITH_AND_WITHOUT_CORE, Arena, arena_in
 from core_node import core, needs_core
 from devnet_world import ALICE, BOB, FEE, FINAL, MINER, recorded_blocks, transaction
 from test_devnet_chain import _next
@@ -17,8 +17,6 @@ from doitrust.adapters.devnet.reject import Rejected
 from doitrust.chain.block import Block, Branch, Header
 from doitrust.chain.names import name_script
 from doitrust.chain.tx import Input, Output, Transaction
-
-pytestmark = needs_core
 
 DOI = 100_000_000
 ANYONE = b"\x51"
@@ -127,8 +125,9 @@ def _check(arena: Arena, cases: Iterator[tuple[str, Block]]) -> int:
     return count
 
 
-def test_blocks_that_are_refused(tmp_path: Path) -> None:
-    with arena_in(tmp_path) as arena:
+@WITH_AND_WITHOUT_CORE
+def test_blocks_that_are_refused(tmp_path: Path, *, alone: bool) -> None:
+    with arena_in(tmp_path, alone=alone) as arena:
         count = _check(arena, Maker(arena).blocks())
         good = Maker(arena).block(arena.world.pay(Output(DOI, ALICE.p2wpkh)))
         assert arena.mined(good) == ("", "")
@@ -136,6 +135,7 @@ def test_blocks_that_are_refused(tmp_path: Path) -> None:
     print(f"compared: {count} blocks")  # noqa: T201  # for whoever looks with -s
 
 
+@needs_core
 def test_coinbases_may_write_names(tmp_path: Path) -> None:
     with arena_in(tmp_path) as arena:
         outputs = [Output(0, name_script(b"bp/n", value, ALICE.p2wpkh)) for value in (b"1", b"2")]
@@ -148,9 +148,10 @@ def test_coinbases_may_write_names(tmp_path: Path) -> None:
         assert arena.compare(*questions) == []
 
 
-def test_rules_that_begin_later(tmp_path: Path) -> None:
+@WITH_AND_WITHOUT_CORE
+def test_rules_that_begin_later(tmp_path: Path, *, alone: bool) -> None:
     """Versions, heights in coinbases, relative locks, stricter signatures, halvings."""
-    with arena_in(tmp_path) as arena:
+    with arena_in(tmp_path, alone=alone) as arena:
         maker, devnet = Maker(arena), arena.world.devnet
         coin = replace(arena.world.coin(), sequence=0xFFFF)
         locked = transaction([coin], [Output(_SUBSIDY - FEE, ALICE.p2wpkh)])
@@ -190,6 +191,7 @@ def _loose(arena: Arena) -> Transaction:
     return Transaction.build(2, 0, [(spent, FINAL)], tx.outputs)
 
 
+@needs_core
 def test_auxpows_that_are_refused(tmp_path: Path) -> None:
     """Of a recorded block everything that can be wrong with its AuxPoW; then the block itself."""
     raws = recorded_blocks(1)

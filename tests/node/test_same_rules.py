@@ -4,21 +4,19 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from arena import Arena, arena_in
+from arena import WITH_AND_WITHOUT_CORE, Arena, arena_in
 from cases import Case, Cases
-from core_node import needs_core
-
-pytestmark = needs_core
 
 
 def _expected(wanted: str, found: str) -> bool:
     return found.startswith(wanted) if wanted else not found
 
 
-def test_every_rule(tmp_path: Path) -> None:
+@WITH_AND_WITHOUT_CORE
+def test_every_rule(tmp_path: Path, *, alone: bool) -> None:
     counted: Counter[str] = Counter()
     wrong: list[str] = []
-    with arena_in(tmp_path) as arena:
+    with arena_in(tmp_path, alone=alone) as arena:
         for case in Cases(arena.world).all():
             arena.sync()
             wrong += [f"{case.label}: {text}" for text in _play(arena, case, counted)]

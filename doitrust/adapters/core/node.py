@@ -387,7 +387,9 @@ class CoreNode(BlockReader):
                 raise
             raise Unavailable(
                 f"the node {self.name} answers no {method}: {visible(error.text, 120)}",
-                hint="it wants one wallet loaded, an empty one will do; of several name one: node.url …/wallet/NAME",
+                hint="it wants a wallet loaded, an empty one will do: doichain-cli -named createwallet "
+                "wallet_name=empty disable_private_keys=true blank=true load_on_startup=true; "
+                "of several name one: node.url …/wallet/NAME",
                 code="no_wallet",
             ) from None
 

@@ -204,7 +204,7 @@ class Rpc:
         if failure.number == DOWNLOADING:
             raise Unavailable(
                 f"the node at {self.url} is still syncing: {visible(failure.text, 100)}",
-                hint="wait until it has all blocks",
+                hint="wait until it has all blocks; on regtest mine one",
                 code="node_syncing",
             ) from None
 

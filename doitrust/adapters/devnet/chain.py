@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypedDict
 
 from doitrust.adapters.blocks import LocalBlocks
-from doitrust.adapters.devnet import params
-from doitrust.adapters.devnet.connect import connect
+from doitrust.adapters.devnet import branches, params
+from doitrust.adapters.devnet.branches import append, append_recorded
 from doitrust.adapters.devnet.files import forget_contents, size_of
 from doitrust.adapters.devnet.fund import Funded, fund
 from doitrust.adapters.devnet.miner import Chosen, build, choose
@@ -20,7 +20,6 @@ from doitrust.adapters.devnet.names import names_written
 from doitrust.adapters.devnet.policy import MAX_FEE_RATE, MIN_FEE_RATE
 from doitrust.adapters.devnet.recorded import Recorded
 from doitrust.adapters.devnet.reject import Rejected
-from doitrust.adapters.devnet.rules import Next
 from doitrust.adapters.devnet.store import Session, Store
 from doitrust.adapters.devnet.view import Overlay
 from doitrust.chain.address import script_of
@@ -240,12 +239,15 @@ class Devnet:
 
     # ---- the miner
 
-    def mine(self, count: int) -> list[str]:
-        """Mine blocks of what waits, and return their hashes. Raises `Usage` for a count below 0."""
+    def mine(self, count: int, script: bytes | None = None) -> list[str]:
+        """Mine blocks of what waits, and return their hashes. Raises `Usage` for a count below 0.
+
+        They pay to `script`, or to the miner's own.
+        """
         if count < 0:
             raise Usage(f"{count} blocks can't be mined")
         with self._store.changing() as session:
-            return [self._mine(session) for _ in range(count)]
+            return [self._mine(session, script=script) for _ in range(count)]
 
     def mine_with(self, transactions: Iterable[bytes]) -> str:
         """Mine one block of exactly these transactions, as any miner may: only the rules of blocks hold.
@@ -263,7 +265,7 @@ class Devnet:
         """
         block = Block.parse(raw)
         with self._store.changing() as session:
-            _append(session, block, session.chain.next())
+            append(session, block, session.chain.next())
         return block.header.hash
 
     def fund(self, address: str, amount: int) -> Funded:
@@ -299,6 +301,16 @@ class Devnet:
             session.pool.readmit([*back, *waiting])
         return hashes
 
+    def forbid(self, block_hash: str) -> bool:
+        """Give a block up with all above it (`branches.py`); False if there is none. Raises `Usage` for the first."""
+        with self._store.changing() as session:
+            return branches.forbid(session, block_hash)
+
+    def allow(self, block_hash: str) -> bool:
+        """Allow a block again that was given up; False if there is none."""
+        with self._store.changing() as session:
+            return branches.allow(session, block_hash)
+
     # ---- recorded chains
 
     def import_chain(self, recorded: Recorded, progress: Progress | None = None) -> bool:
@@ -319,7 +331,7 @@ class Devnet:
                 self._put_contents(recorded)
                 return False
             for height, raw in enumerate(recorded.blocks[1:], 1):
-                _append_recorded(session, raw, height)
+                append_recorded(session, raw, height)
                 if progress is not None:
                     progress(height, len(recorded.blocks) - 1)
             self._put_contents(recorded)  # before the chain is there for others, after it has proved good
@@ -341,7 +353,7 @@ class Devnet:
 
     # ---- inside
 
-    def _mine(self, session: Session, chosen: Chosen | None = None) -> str:
+    def _mine(self, session: Session, chosen: Chosen | None = None, script: bytes | None = None) -> str:
         """Mine one block, of what waits unless something is `chosen`, and return its hash."""
         at = session.chain.next()
         if chosen is None:
@@ -350,8 +362,8 @@ class Devnet:
         session.chain.keep("serial", serial)
         # As UpdateTime (src/miner.cpp); the field has 32 bits.
         moment = max(at.median_time + 1, min(int(self._clock()), 0xFFFFFFFF))
-        block = build(at, chosen, moment, serial)
-        _append(session, block, at)
+        block = build(at, chosen, moment, serial, script)
+        append(session, block, at)
         return block.header.hash
 
     def _put_contents(self, recorded: Recorded) -> None:
@@ -369,17 +381,3 @@ def _begin(session: Session) -> None:
     session.chain.append(genesis, 0, Overlay(session.chain))
     session.chain.keep("network", DEVNET.name)
     session.chain.keep("automine", 1)
-
-
-def _append(session: Session, block: Block, at: Next) -> None:
-    changes = connect(block, at, session.chain)
-    session.chain.append(block, at.height, changes)
-    gone = [outpoint for outpoint, coin in changes.coins.items() if coin is None]
-    session.pool.confirm(block.transactions, gone)
-
-
-def _append_recorded(session: Session, raw: bytes, height: int) -> None:
-    try:
-        _append(session, Block.parse(raw), session.chain.next())
-    except (BadData, Rejected) as error:
-        raise BadData(f"block {height} doesn't connect: {error.message}", code=error.code) from None

@@ -81,21 +81,21 @@ def choose(waiting: Iterable[Transaction], view: View, at: Next) -> Chosen:
     return Chosen(tuple(chosen), fees)
 
 
-def build(at: Next, chosen: Chosen, time: int, serial: int) -> Block:
-    """Return block `at` with the `chosen` transactions, paying the miner's key.
+def build(at: Next, chosen: Chosen, time: int, serial: int, script: bytes | None = None) -> Block:
+    """Return block `at` with the `chosen` transactions, paying to `script`, or to the miner's key.
 
     `time` is Unix time; `serial` a number that no other block had, which keeps empty blocks of the same second
     apart.
     """
-    return solve(at, [coinbase(at.height, chosen, serial), *chosen.transactions], time)
+    return solve(at, [coinbase(at.height, chosen, serial, script), *chosen.transactions], time)
 
 
-def coinbase(height: int, chosen: Chosen, serial: int) -> Transaction:
+def coinbase(height: int, chosen: Chosen, serial: int, script: bytes | None = None) -> Transaction:
     """Return the coinbase of block `height`: the subsidy and the fees, and the witness commitment."""
     commitment = witness_commitment([tx.wtxid for tx in chosen.transactions], _RESERVED)
     script_sig = height_push(height) + push(serial.to_bytes(8, "little"))
     outputs = [
-        Output(params.subsidy(height) + chosen.fees, miner_key().script),
+        Output(params.subsidy(height) + chosen.fees, script or miner_key().script),
         Output(0, WITNESS_COMMITMENT + commitment),
     ]
     spent = Input("00" * 32, 0xFFFFFFFF, script_sig, (_RESERVED,))

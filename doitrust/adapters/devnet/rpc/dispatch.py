@@ -7,7 +7,7 @@ Versions 1.0, 1.1 and 2.0 of JSON-RPC are told apart as little as the node does:
 import time
 from typing import Any, NamedTuple
 
-from doitrust.adapters.devnet.rpc import blocks, names, rawnames, scan, state, transactions
+from doitrust.adapters.devnet.rpc import blocks, mining, names, rawnames, scan, state, transactions
 from doitrust.adapters.devnet.rpc.call import Command, Node, Params
 from doitrust.adapters.devnet.rpc.values import (
     DATABASE_ERROR,
@@ -52,7 +52,7 @@ _SHOWN = {
     **{
         name: f'"{name}"'
         for name in (
-            *("action", "blockhash", "command", "estimate_mode", "hexstring"),
+            *("action", "address", "blockhash", "command", "estimate_mode", "hexstring"),
             *("index_name", "name", "psbt", "start", "txid"),
         )
     },
@@ -154,7 +154,7 @@ def _help(_node: Node, given: Params) -> Any:
         command = COMMANDS.get(asked)
         return f"help: unknown command: {asked}" if command is None else _usage(asked, command)
     parts = []
-    for category in sorted({command.category for command in COMMANDS.values()}):
+    for category in sorted({command.category for command in COMMANDS.values()} - {"hidden"}):
         lines = [_usage(m, c) for m, c in sorted(COMMANDS.items()) if c.category == category]
         parts.append("\n".join([f"== {category.capitalize()} ==", *lines]))
     return "\n\n".join(parts)
@@ -170,6 +170,7 @@ def _stop(node: Node, given: Params) -> Any:
 
 COMMANDS: dict[str, Command] = {
     **blocks.COMMANDS,
+    **mining.COMMANDS,
     **names.COMMANDS,
     **rawnames.COMMANDS,
     **scan.COMMANDS,
