@@ -315,6 +315,7 @@ def test_resume_sends_what_a_reorganisation_dropped(story: Story) -> None:
     with story.devnet() as devnet:
         devnet.reorg(1, drop=True)
     assert not story.meter_writes()
+    assert "isn't any more: doitrust tx resume" in story.run("max", "tx", "list").out
     (resumed,) = story.do("max", "tx", "resume")
     assert resumed["txid"] == sent["txid"]
     assert len(story.meter_writes()) == 1

@@ -22,7 +22,7 @@ from doitrust.cli.tx_resume import made_here, resume
 from doitrust.cli.views import verdict_view
 from doitrust.errors import Refused, Unavailable, Usage
 from doitrust.orgs.names import name_of_record
-from doitrust.ports import Entry
+from doitrust.ports import DONE, Entry
 from doitrust.text import visible
 from doitrust.workflows import bumping, cosign, sending
 
@@ -154,6 +154,11 @@ def _render_list(console: Console, values: Sequence[Mapping[str, Any]]) -> None:
         plural = "" if depth == 1 else "s"
         line = Text.assemble((f"{value['state']:<8}", "bold"), f"{depth:>5} confirmation{plural}  {what}")
         console.print(line, soft_wrap=True)
+        if value["state"] == DONE and depth == 0:
+            console.print(
+                Text("        It was in the chain and isn't any more: doitrust tx resume", "yellow"),
+                soft_wrap=True,
+            )
         console.print(Text(f"        {value['txid']}", "dim"))
     if not values:
         console.print("Nothing was sent from this home yet.")
