@@ -108,8 +108,8 @@ class Transaction:
         size = 8 + _compact_size(len(self.inputs)) + _compact_size(len(self.outputs)) + 41 * len(self.inputs)
         return size + sum(8 + _compact_size(len(o.script)) + len(o.script) for o in self.outputs)
 
-    @property
-    def writes(self) -> list[Write]:
+    @cached_property
+    def writes(self) -> Sequence[Write]:
         """The canonical name_doi outputs, empty unless version 0x7100 and no coinbase."""
         if self.version != NAME_TX_VERSION or self.is_coinbase:
             return []
