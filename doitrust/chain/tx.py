@@ -6,7 +6,6 @@ The structure is read by `wire`, signature hashes are btclib's. A `Transaction` 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from io import BytesIO
 from typing import NamedTuple
 
@@ -21,7 +20,7 @@ from btclib.tx.tx_out import TxOut
 from doitrust.chain.names import NAME_TX_VERSION, NameOutput, read_canonical
 from doitrust.chain.wire import Input as Input
 from doitrust.chain.wire import Output as Output
-from doitrust.chain.wire import read_parts
+from doitrust.chain.wire import hash256, read_parts
 from doitrust.errors import BadData
 
 SIGHASH_ALL = 0x01
@@ -70,7 +69,7 @@ class Transaction:
         version, inputs, sequences, outputs, lock_time, stripped, end = read_parts(
             data, start, witness=witness
         )
-        txid = _hash256(stripped)[::-1].hex()
+        txid = hash256(stripped)[::-1].hex()
         return cls(data[start:end], txid, version, inputs, sequences, outputs, lock_time), end
 
     @classmethod
@@ -90,7 +89,7 @@ class Transaction:
     @property
     def wtxid(self) -> bytes:
         """Hash with witnesses, in wire order (BIP 141)."""
-        return _hash256(self.raw)
+        return hash256(self.raw)
 
     @property
     def has_witness(self) -> bool:
@@ -133,10 +132,6 @@ class Transaction:
 
 def _compact_size(count: int) -> int:
     return 1 if count < 0xFD else 3 if count <= 0xFFFF else 5
-
-
-def _hash256(data: bytes) -> bytes:
-    return sha256(sha256(data).digest()).digest()
 
 
 def _btclib(

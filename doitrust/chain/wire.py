@@ -7,6 +7,7 @@ it. Scripts, signature hashes and consensus stay with btclib.
 
 import struct
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import NamedTuple
 
 from doitrust.errors import BadData
@@ -47,6 +48,11 @@ class Parts(NamedTuple):
     lock_time: int
     stripped: bytes
     end: int
+
+
+def hash256(data: bytes) -> bytes:
+    """sha256 twice, as transactions and blocks are hashed; in wire order."""
+    return sha256(sha256(data).digest()).digest()
 
 
 def read_parts(data: bytes, start: int, *, witness: bool) -> Parts:
