@@ -101,7 +101,7 @@ def _naive(served: dict[str, Any], meters: list[str]) -> float:
 
 
 class _Run(NamedTuple):
-    """A whole `doitrust audit`: seconds, those of them that its processes computed, and the most memory of one in MiB."""
+    """A whole `doitrust audit`: seconds, those that its processes computed, the most memory of one in MiB."""
 
     seconds: float
     used: float
