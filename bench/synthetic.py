@@ -63,8 +63,8 @@ class Synthetic:
         return signed
 
     def certify(self, meter: str, signer: str = "electrician") -> Transaction:
-        """A certificate for `meter`."""
-        node, client = public("node"), public("client")
+        """A certificate for `meter`, whose node and client are its own."""
+        node, client = public(f"node of {meter}"), public(f"client of {meter}")
         record = {
             "v": 1,
             "org": ORGANISATION,

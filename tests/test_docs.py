@@ -54,8 +54,7 @@ from doitrust.chain.networks import DEVNET
 from doitrust.chain.tx import Output, Transaction
 from doitrust.cli.main import root
 from doitrust.cli.options import global_options
-from doitrust.cli.verify import _EXIT
-from doitrust.cli.words import REASON
+from doitrust.cli.words import EXIT, REASON
 from doitrust.meters.document import write_document
 from doitrust.meters.link import read_meter
 from doitrust.meters.multisig import is_pairing_address, pairing_outputs
@@ -333,7 +332,7 @@ def test_each_rule_says_which_attack_and_which_checks() -> None:
 def test_the_documented_verdicts_and_reasons_are_those_there_are() -> None:
     verdicts, untrusted, undetermined = tables(section(page("docs/rules.md"), "## Verdicts"))
     assert [codes(row[0])[0] for row in verdicts] == [status.value for status in Status]
-    assert {Status(codes(row[0])[0]): int(row[2]) for row in verdicts} == _EXIT
+    assert {Status(codes(row[0])[0]): int(row[2]) for row in verdicts} == EXIT
     rules = {codes(row[0])[0]: row[1] for row in untrusted + undetermined}
     # The node itself is not asked yet.
     assert rules.keys() | {"wrong_node", "node_unreachable"} == REASON.keys()

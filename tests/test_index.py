@@ -190,7 +190,7 @@ def test_a_transaction_that_is_mined_again_stands_where_it_was_first(tmp_path: P
     entry = Entry("ab" * 32, 1, 2, b"raw", [Write(b"bp/X", "Gilde", b"pair")])
     assert tables.append(None, rows, [entry, entry._replace(height=3)])
     assert tables.history(b"bp/X", 9, 3) == ["ab" * 32]
-    found = tables.located("ab" * 32, 3)
+    found = tables.located(["ab" * 32], 3).get("ab" * 32)
     assert found is not None
     assert (found[1].height, found[1].position, found[1].below) == (1, 2, 2)
     tables.cut(2)

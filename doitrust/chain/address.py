@@ -26,7 +26,7 @@ def address_of(script: bytes, network: Network) -> str | None:
         return base58.encode(bytes([network.p2sh_version]) + payload).decode()
     if kind is ScriptType.OTHER:
         return None
-    return bech32.encode(network.hrp, [0, *power_of_2_base_conversion(payload, 8, 5)]).decode()
+    return bech32.encode(network.hrp, [0, *_by_five(payload)]).decode()
 
 
 def script_of(address: str, network: Network) -> bytes:
@@ -51,3 +51,10 @@ def script_of(address: str, network: Network) -> bytes:
     except (BTClibException, IndexError):
         raise BadData(f"{address!r} is not an address") from None
     raise BadData(f"{address!r} is not an address of {network.name}")
+
+
+def _by_five(program: bytes) -> list[int]:
+    """The bits of a witness program in fives, zeros behind the last (BIP 173)."""
+    groups = -(-8 * len(program) // 5)
+    number = int.from_bytes(program) << 5 * groups - 8 * len(program)
+    return [number >> shift & 31 for shift in range(5 * (groups - 1), -1, -5)]

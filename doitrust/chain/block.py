@@ -6,9 +6,9 @@ from io import BytesIO
 
 from btclib import var_int
 from btclib.exceptions import BTClibException
-from btclib.hashes import hash256
 
 from doitrust.chain.tx import Transaction
+from doitrust.chain.wire import hash256
 from doitrust.errors import BadData
 
 HEADER_SIZE = 80

@@ -4,7 +4,6 @@ Only lengths are followed, so it costs a fraction of `Block.parse`. The header's
 that was stepped over except witnesses, so that nothing else can pass for the block.
 """
 
-from hashlib import sha256
 from io import BytesIO
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from doitrust.chain.block import (
     merkle_root,
     read_auxpow,
 )
+from doitrust.chain.wire import hash256
 from doitrust.errors import BadData
 
 
@@ -86,7 +86,7 @@ def _transaction(raw: bytes, start: int) -> tuple[int, bytes]:
             at += length
     at += 4
     stripped = raw[start : start + 4] + raw[body:bare] + raw[at - 4 : at]
-    return at, sha256(sha256(stripped).digest()).digest()
+    return at, hash256(stripped)
 
 
 def _size(raw: bytes, at: int) -> tuple[int, int]:

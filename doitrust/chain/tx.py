@@ -1,15 +1,14 @@
-"""Transactions: strict parsing and serialising, txids, signature hashes. btclib underneath.
+"""Transactions: strict parsing, txids, signature hashes.
 
-A `Transaction` is read-only: nothing may change the btclib object inside.
+The structure is read by `wire`, signature hashes are btclib's. A `Transaction` is read-only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from typing import NamedTuple
 
-from btclib.exceptions import BTClibException
-from btclib.hashes import hash256
 from btclib.script.script_pub_key import ScriptPubKey
 from btclib.script.sig_hash import legacy, segwit_v0
 from btclib.script.witness import Witness
@@ -19,26 +18,13 @@ from btclib.tx.tx_in import TxIn
 from btclib.tx.tx_out import TxOut
 
 from doitrust.chain.names import NAME_TX_VERSION, NameOutput, read_canonical
+from doitrust.chain.wire import Input as Input
+from doitrust.chain.wire import Output as Output
+from doitrust.chain.wire import hash256, read_parts
 from doitrust.errors import BadData
 
 SIGHASH_ALL = 0x01
-_NULL_TXID = bytes(32)
-
-
-class Input(NamedTuple):
-    """What an input spends and how: txid as displayed (hex), output index, scriptSig, witness stack."""
-
-    txid: str
-    vout: int
-    script_sig: bytes
-    witness: Sequence[bytes]
-
-
-class Output(NamedTuple):
-    """An output: value in schwartz and script."""
-
-    value: int
-    script: bytes
+_NULL_OUTPOINT = ("00" * 32, 0xFFFFFFFF)
 
 
 class Write(NamedTuple):
@@ -48,69 +34,57 @@ class Write(NamedTuple):
     output: NameOutput
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Transaction:
     """A transaction whose bytes were read to the last one.
 
-    `txid` is as displayed (hex, reversed); `inputs` and `outputs` are plain tuples.
+    `txid` is as displayed (hex, reversed), `version` unsigned; a sequence for each of `inputs`.
     """
 
     raw: bytes
     txid: str
+    version: int
     inputs: tuple[Input, ...]
+    sequences: tuple[int, ...]
     outputs: tuple[Output, ...]
-    _tx: Tx
+    lock_time: int
 
     @classmethod
     def parse(cls, raw: bytes) -> "Transaction":
         """Parse exactly one transaction; raises `BadData` for anything but its canonical bytes."""
-        stream = BytesIO(raw)
-        transaction = cls.read_from(stream)
-        if stream.tell() != len(raw):
+        transaction, end = cls._read(raw, 0, witness=True)
+        if end != len(raw):
             raise BadData("a transaction with trailing bytes")
         return transaction
 
     @classmethod
     def read_from(cls, stream: BytesIO, *, witness: bool = True) -> "Transaction":
         """Parse the next transaction of `stream`; `witness=False` for an AuxPoW's parent coinbase."""
-        start = stream.tell()
-        try:
-            parse = Tx.parse if witness else Tx.parse_without_witness
-            tx = parse(stream, check_validity=False)
-            raw = stream.getbuffer()[start : stream.tell()].tobytes()
-            if tx.serialize(True, check_validity=False) != raw:
-                raise BadData("a transaction that is not in its canonical form")
-            stripped = tx.serialize(False, check_validity=False) if tx.is_segwit else raw
-        except BTClibException as error:
-            raise BadData(f"not a transaction: {error}") from None
-        inputs = tuple(
-            Input(i.prev_out.tx_id.hex(), i.prev_out.vout, i.script_sig, i.script_witness.stack)
-            for i in tx.vin
+        transaction, end = cls._read(stream.getvalue(), stream.tell(), witness=witness)
+        stream.seek(end)
+        return transaction
+
+    @classmethod
+    def _read(cls, data: bytes, start: int, *, witness: bool) -> "tuple[Transaction, int]":
+        version, inputs, sequences, outputs, lock_time, stripped, end = read_parts(
+            data, start, witness=witness
         )
-        outputs = tuple(Output(o.value, o.script_pub_key.script) for o in tx.vout)
-        return cls(raw, hash256(stripped)[::-1].hex(), inputs, outputs, tx)
+        txid = hash256(stripped)[::-1].hex()
+        return cls(data[start:end], txid, version, inputs, sequences, outputs, lock_time), end
 
     @classmethod
     def build(
         cls, version: int, lock_time: int, inputs: Sequence[tuple[Input, int]], outputs: Sequence[Output]
     ) -> "Transaction":
         """Make a transaction from (input, sequence) pairs and outputs."""
-        vin = [
-            TxIn(OutPoint(i.txid, i.vout, check_validity=False), i.script_sig, sequence,
-                 Witness(list(i.witness)), check_validity=False)
-            for i, sequence in inputs
-        ]  # fmt: skip
-        vout = [
-            TxOut(o.value, ScriptPubKey(o.script, "mainnet", check_validity=False), check_validity=False)
-            for o in outputs
-        ]
-        tx = Tx(version, lock_time, vin, vout, check_validity=False)
-        return cls.parse(tx.serialize(True, check_validity=False))
+        return cls.parse(_btclib(version, lock_time, inputs, outputs).serialize(True, check_validity=False))
 
-    @property
-    def version(self) -> int:
-        """The version field, unsigned."""
-        return self._tx.version
+    @cached_property
+    def _tx(self) -> Tx:
+        """The same for btclib; nothing may change it."""
+        return _btclib(
+            self.version, self.lock_time, zip(self.inputs, self.sequences, strict=True), self.outputs
+        )
 
     @property
     def wtxid(self) -> bytes:
@@ -120,12 +94,12 @@ class Transaction:
     @property
     def has_witness(self) -> bool:
         """Whether any input carries a witness."""
-        return self._tx.is_segwit
+        return any(spent.witness for spent in self.inputs)
 
     @property
     def is_coinbase(self) -> bool:
         """Whether this creates coins: one input, spending the null outpoint."""
-        return self._tx.is_coinbase
+        return len(self.inputs) == 1 and self.inputs[0][:2] == _NULL_OUTPOINT
 
     @property
     def unpadded_size(self) -> int:
@@ -133,10 +107,10 @@ class Transaction:
         size = 8 + _compact_size(len(self.inputs)) + _compact_size(len(self.outputs)) + 41 * len(self.inputs)
         return size + sum(8 + _compact_size(len(o.script)) + len(o.script) for o in self.outputs)
 
-    @property
-    def writes(self) -> list[Write]:
+    @cached_property
+    def writes(self) -> Sequence[Write]:
         """The canonical name_doi outputs, empty unless version 0x7100 and no coinbase."""
-        if self._tx.version != NAME_TX_VERSION or self._tx.is_coinbase:
+        if self.version != NAME_TX_VERSION or self.is_coinbase:
             return []
         found = []
         for vout, output in enumerate(self.outputs):
@@ -158,3 +132,19 @@ class Transaction:
 
 def _compact_size(count: int) -> int:
     return 1 if count < 0xFD else 3 if count <= 0xFFFF else 5
+
+
+def _btclib(
+    version: int, lock_time: int, inputs: Iterable[tuple[Input, int]], outputs: Iterable[Output]
+) -> Tx:
+    """A btclib transaction of these parts."""
+    vin = [
+        TxIn(OutPoint(i.txid, i.vout, check_validity=False), i.script_sig, sequence,
+             Witness(list(i.witness)), check_validity=False)
+        for i, sequence in inputs
+    ]  # fmt: skip
+    vout = [
+        TxOut(o.value, ScriptPubKey(o.script, "mainnet", check_validity=False), check_validity=False)
+        for o in outputs
+    ]
+    return Tx(version, lock_time, vin, vout, check_validity=False)

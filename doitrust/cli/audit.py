@@ -17,8 +17,7 @@ from doitrust.cli.app import App, pass_app
 from doitrust.cli.indexed import COLUMNS, open_index
 from doitrust.cli.judging import judged
 from doitrust.cli.options import FILE, command
-from doitrust.cli.verify import exit_status
-from doitrust.cli.words import NOT_MAINNET
+from doitrust.cli.words import NOT_MAINNET, exit_status
 from doitrust.errors import DoitrustError
 from doitrust.orgs.names import check_name
 from doitrust.ports import MeterIndex

@@ -23,7 +23,7 @@ from doitrust.workflows.audit import Audit, Audited, ChainMoved, Listed
 from doitrust.workflows.gather import Survey
 
 #: Fewer meters are judged before the other processes have begun; more processes than this gain little.
-FEW, _MOST_PROCESSES = 1_500, 8
+FEW, _MOST_PROCESSES = 3_000, 8
 #: Parts whose rows wait for one before them.
 _MOST_DUE = 64
 

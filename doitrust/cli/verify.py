@@ -1,7 +1,6 @@
 """`doitrust verify`."""
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +12,16 @@ from doitrust.cli.app import App, pass_app
 from doitrust.cli.options import FILE, argument, command
 from doitrust.cli.tree import Asked, counted, render_summary, render_verdict
 from doitrust.cli.views import verdict_view
+from doitrust.cli.words import exit_status
 from doitrust.errors import Usage
 from doitrust.meters.link import MeterLink, read_meter
 from doitrust.text import visible
 from doitrust.trust.evidence_file import MAX_BYTES, read_evidence, write_evidence
 from doitrust.trust.policy import MAX_WRITES
-from doitrust.trust.reports import Status
 from doitrust.workflows.verify import Verification, judge_all
 from doitrust.workflows.verify import verify as verify_meters
 
-#: Exit status by verdict (formats.md «Exit codes»).
-_EXIT = {
-    Status.TRUSTED: 0,
-    Status.UNTRUSTED: 3,
-    Status.REVOKED: 3,
-    Status.UNKNOWN: 3,
-    Status.UNDETERMINED: 4,
-    Status.UNCONFIRMED: 4,
-}
-
-
 _METER = "The number on the meter, or the link on its sticker."
-
-
-def exit_status(statuses: Iterable[Status]) -> int:
-    """The status for several verdicts: 3 before 4 before 0."""
-    codes = {_EXIT[status] for status in statuses}
-    return next((code for code in (3, 4) if code in codes), 0)
 
 
 @command("verify", "Is this meter certified, by whom, and since when? With all the evidence.")

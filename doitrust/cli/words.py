@@ -1,6 +1,7 @@
 """Verdicts and reasons in words a consumer understands."""
 
 import shlex
+from collections.abc import Iterable
 
 from doitrust.text import visible
 from doitrust.trust.reports import Status
@@ -13,6 +14,16 @@ STATUS = {
     Status.UNCONFIRMED: ("bold yellow", "…", "UNCONFIRMED"),
     Status.UNTRUSTED: ("bold red", "✘", "NOT TRUSTED"),
     Status.UNKNOWN: ("bold red", "✘", "UNKNOWN"),
+}
+
+#: Exit status by verdict (formats.md «Exit codes»).
+EXIT = {
+    Status.TRUSTED: 0,
+    Status.UNTRUSTED: 3,
+    Status.REVOKED: 3,
+    Status.UNKNOWN: 3,
+    Status.UNDETERMINED: 4,
+    Status.UNCONFIRMED: 4,
 }
 
 #: What a reason means for the person who asked; `organization` is the one it is about.
@@ -60,6 +71,12 @@ def reason_text(reason: str | None, organization: str | None) -> str:
     """What a reason means, said of the organisation it is about where there is one."""
     named = "an organisation that you accepted" if organization is None else visible(organization, 80)
     return REASON.get(reason or "", "").format(organization=named)
+
+
+def exit_status(statuses: Iterable[Status]) -> int:
+    """The status for several verdicts: 3 before 4 before 0."""
+    codes = {EXIT[status] for status in statuses}
+    return next((code for code in (3, 4) if code in codes), 0)
 
 
 def quoted(text: str) -> str:

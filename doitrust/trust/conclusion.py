@@ -57,7 +57,6 @@ def organisation_report(
     finding = None if outcome.decides is None else succession.findings[outcome.decides]
     membership, timeline = organisation.membership, organisation.timeline
     pin = organisation.pin
-    root = pin.segments[-1].root
     index = None if finding is None else membership.index_at(finding.write.height)
     step = None if index is None else timeline.steps[index]
     found = None if index is None else membership.lists[index]
@@ -69,12 +68,12 @@ def organisation_report(
         name=pin.name,
         state=outcome.state,
         reason=outcome.reason,
-        root=root,
-        root_height=next((s.write.height for s in timeline.steps if s.write.txid == root), None),
+        root=pin.segments[-1].root,
+        root_height=organisation.root_height,
         network=evidence.network,
         doubt=timeline.doubt,
         timeline_writes=len(timeline.steps),
-        ignored=sum(judged.counts is False for judged in timeline.judged),
+        ignored=organisation.ignored,
         list_cid=cid,
         list_height=None if step is None else step.write.height,
         list_members=None if found is None else len(found.members),

@@ -16,7 +16,7 @@ from doitrust.trust.evidence import Evidence, NameWrite
 from doitrust.trust.findings import Finding, examine
 from doitrust.trust.organisations import Organisation, read_organisation
 from doitrust.trust.policy import Policy
-from doitrust.trust.reports import Fate
+from doitrust.trust.reports import Fate, WriteReport
 from doitrust.trust.succession import succeed
 from doitrust.trust.verdict import Verdict
 
@@ -87,7 +87,7 @@ class Judge:
             if finding.organization is not None:
                 own.setdefault(finding.organization, []).append(index)
         judged = []
-        reports = [write_report(f, tip, Fate.REFUSED, f.reason, f.detail) for f in findings]
+        told: dict[int, WriteReport] = {}
         for organisation in self.organisations.values():
             indices = own.get(organisation.pin.name)
             if indices is None:
@@ -95,9 +95,13 @@ class Judge:
             succession = succeed([findings[i] for i in indices], self.policy, tip.height)
             for at, index in enumerate(indices):
                 fate, reason, detail = succession.fates[at], succession.reasons[at], succession.details[at]
-                reports[index] = write_report(findings[index], tip, fate, reason, detail)
-            mine = [reports[index] for index in indices]
+                told[index] = write_report(findings[index], tip, fate, reason, detail)
+            mine = [told[index] for index in indices]
             judged.append(organisation_report(self.evidence, organisation, succession, mine))
+        reports = [
+            told.get(index) or write_report(f, tip, Fate.REFUSED, f.reason, f.detail)
+            for index, f in enumerate(findings)
+        ]
         refused = [f for f, r in zip(findings, reports, strict=True) if r.fate is Fate.REFUSED]
         listed = sum(self._signed_by_listed(finding.write) for finding in refused)
         return Ruling(tuple(judged), tuple(reports), listed > 0, len(refused) - listed)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from doitrust.chain.signers import Signatures
 from doitrust.orgs.membership import Membership
@@ -31,7 +32,7 @@ def timeline_of(evidence: Evidence, pin: Pin, signers: Signers) -> Timeline:
     return timeline
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Organisation:
     """An accepted organisation: its pin and what follows from it."""
 
@@ -42,6 +43,19 @@ class Organisation:
     def timeline(self) -> Timeline:
         """The walk that the membership rests on."""
         return self.membership.timeline
+
+    # Strangers can write under its name as often as they like: that is counted once, not for each meter.
+
+    @cached_property
+    def ignored(self) -> int:
+        """How many writes of the record don't belong to the timeline (O4)."""
+        return sum(judged.counts is False for judged in self.timeline.judged)
+
+    @cached_property
+    def root_height(self) -> int | None:
+        """Where the last segment begins, if the chain has it."""
+        root = self.pin.segments[-1].root
+        return next((step.write.height for step in self.timeline.steps if step.write.txid == root), None)
 
 
 def read_organisation(evidence: Evidence, pin: Pin, signers: Signers) -> Organisation:

@@ -31,8 +31,10 @@ from doitrust.trust.verdict import Verdict
 
 #: N4: how often gathering begins again when the chain changes under it.
 ATTEMPTS = 3
-#: L4: progress of a flooded name is told every so many writes.
+#: L4: so many transactions are fetched at a time, and between two such times progress is told.
 _STRIDE = 500
+#: So many meters' records are fetched together.
+_TOGETHER = 50
 
 
 def gather(
@@ -157,7 +159,7 @@ class _Gathering:
     def organisations(self, names: Sequence[str]) -> None:
         """The organisations' records, what they spend, and the lists of the pinned timelines."""
         for name in dict.fromkeys(names):
-            self._spent_by(self._name(organisation_record(name)))
+            self._spent_by(self._names([organisation_record(name)]))
         # The timeline says whose lists they are: those of foreign writes are never fetched unasked.
         judge = Judge(self.evidence(), self.policy)
         for organisation in judge.organisations.values():
@@ -168,15 +170,12 @@ class _Gathering:
     def meters(self, meters: Sequence[str]) -> None:
         """The meters' records, and what they spend where that can matter, for several meters at once."""
         accepted = {pin.name for pin in self.policy.pins}
-        matter: list[NameWrite] = []
-        for number, meter in enumerate(meters, 1):
-            writes = self._name(meter_record(meter), mempool=self.chain.own)
-            matter += [write for write in writes if self._matters(write, accepted)]
-            if len(matter) >= _STRIDE or number == len(meters):
-                self._spent_by(matter)
-                matter.clear()
+        for start in range(0, len(meters), _TOGETHER):
+            part = [meter_record(meter) for meter in meters[start : start + _TOGETHER]]
+            writes = self._names(part, mempool=self.chain.own)
+            self._spent_by(write for write in writes if self._matters(write, accepted))
             if self.progress is not None and len(meters) > 1:
-                self.progress(number, len(meters))
+                self.progress(start + len(part), len(meters))
 
     def _matters(self, write: NameWrite, accepted: set[str]) -> bool:
         """L2: a well-formed record that names an accepted organisation, or inputs that name a listed key (C5).
@@ -190,25 +189,24 @@ class _Gathering:
         except BadData:
             return False
 
-    def _name(self, name: bytes, *, mempool: bool = False) -> list[NameWrite]:
-        """Fetch what writes `name`, and return its canonical writes within L1."""
+    def _names(self, names: Sequence[bytes], *, mempool: bool = False) -> list[NameWrite]:
+        """Fetch what writes these names, and return the canonical writes within L1."""
+        listed = {name: self._listed(name, mempool=mempool) for name in names}
+        self._fetch([txid for txids in listed.values() for txid in txids], self.progress)
+        return [
+            write for name, txids in listed.items() for txid in txids for write in self._written(txid, name)
+        ]
+
+    def _listed(self, name: bytes, *, mempool: bool) -> Iterable[str]:
+        """The txids of what writes `name`, each once."""
         # The mempool first: what is mined between the two calls is then in one of them.
         self.covers.add(name)
         waiting = self.chain.mempool(name) if mempool else []
         txids = self.chain.history(name, self.policy.max_writes)
         if txids is None:
             self.lacks("history", name.hex(), "flooded")
-            return []
-        writes: list[NameWrite] = []
-        listed = list(dict.fromkeys([*txids, *waiting]))
-        for start in range(0, len(listed), _STRIDE):
-            part = listed[start : start + _STRIDE]
-            self._fetch(part)
-            for txid in part:
-                writes += self._written(txid, name)
-            if self.progress is not None and len(listed) > _STRIDE:
-                self.progress(start + len(part), len(listed))
-        return writes
+            return ()
+        return dict.fromkeys([*txids, *waiting])
 
     def _written(self, txid: str, name: bytes) -> Iterable[NameWrite]:
         located = self.transactions.get(txid)
@@ -226,16 +224,20 @@ class _Gathering:
     def _spent_by(self, writes: Iterable[NameWrite]) -> None:
         self._fetch([spent.txid for write in writes for spent in write.tx.inputs])
 
-    def _fetch(self, txids: Iterable[str]) -> None:
-        """Fetch what isn't there yet, all at once; what can't be had is recorded."""
+    def _fetch(self, txids: Iterable[str], progress: Progress | None = None) -> None:
+        """Fetch what isn't there yet, many at once; what can't be had is recorded."""
         wanted = [txid for txid in dict.fromkeys(txids) if txid not in self.transactions]
-        for txid, located in self.chain.transactions(wanted).items() if wanted else ():
-            if located is None:
-                self.lacks("transaction", txid, "transaction_missing")
-                continue
-            if located.place is not None and located.place.height > self.tip.height:
-                located = Located(located.tx, None)  # noqa: PLW2901  # mined after our tip: here it still waits
-            self.transactions[txid] = located
+        for start in range(0, len(wanted), _STRIDE):
+            part = wanted[start : start + _STRIDE]
+            for txid, located in self.chain.transactions(part).items():
+                if located is None:
+                    self.lacks("transaction", txid, "transaction_missing")
+                    continue
+                if located.place is not None and located.place.height > self.tip.height:
+                    located = Located(located.tx, None)  # noqa: PLW2901  # mined after our tip: here it still waits
+                self.transactions[txid] = located
+            if progress is not None and len(wanted) > _STRIDE:
+                progress(start + len(part), len(wanted))
 
     def _list(self, value: bytes) -> None:
         cid = list_cid(value)

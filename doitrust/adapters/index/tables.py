@@ -21,6 +21,8 @@ _APPLICATION_ID, _VERSION = 0x646F6978, 1
 _BUSY_SECONDS = 30.0
 #: Rows that one question brings at a time; between two of them others may write.
 _PAGE = 1000
+#: Txids in one question; SQLite takes 999 values at least.
+_MOST_ASKED = 500
 _COMPANIONS = ("-wal", "-shm", "-journal")
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
@@ -130,18 +132,18 @@ class Tables:
         )
         return [txid.hex() for (txid,) in rows]
 
-    def located(self, txid: str, below: int) -> tuple[bytes, Place] | None:
-        """A transaction's bytes and its first place up to a height."""
-        rows = self._all(
-            """SELECT raw, hash, height, position, time, below FROM transactions JOIN blocks USING (height)
-               WHERE txid = ? AND height <= ?""",
-            bytes.fromhex(txid),
+    def located(self, txids: Sequence[str], below: int) -> dict[str, tuple[bytes, Place]]:
+        """Transactions' bytes and their first places up to a height; those that are there."""
+        rows = self._each_of(
+            """SELECT txid, raw, hash, height, position, time, below FROM transactions JOIN blocks USING (height)
+               WHERE height <= ?""",
+            txids,
             below,
         )
-        if not rows:
-            return None
-        raw, block, height, position, moment, work = rows[0]
-        return raw, Place(block.hex(), height, position, moment, int.from_bytes(work))
+        return {
+            txid.hex(): (raw, Place(block.hex(), height, position, moment, int.from_bytes(work)))
+            for txid, raw, block, height, position, moment, work in rows
+        }
 
     def names(self, prefix: bytes, below: int) -> Iterator[bytes]:
         """The names that begin with `prefix` and have more, written up to a height, sorted."""
@@ -181,12 +183,11 @@ class Tables:
         rows = self._all("SELECT DISTINCT name FROM writes WHERE height BETWEEN ? AND ?", above + 1, below)
         return {name for (name,) in rows}
 
-    def spent(self, txid: str) -> bytes | None:
-        """The bytes of a transaction that was kept because another spends it."""
-        rows = self._all("SELECT raw FROM spent WHERE txid = ?", bytes.fromhex(txid))
-        return rows[0][0] if rows else None
-
-    # ---- growing
+    def spent(self, txids: Sequence[str]) -> dict[str, bytes]:
+        """Those of the transactions that were kept because they are spent."""
+        return {
+            txid.hex(): raw for txid, raw in self._each_of("SELECT txid, raw FROM spent WHERE TRUE", txids)
+        }
 
     def keep_spent(self, transactions: Iterable[tuple[str, bytes]]) -> None:
         """Keep transactions that are spent, by txid."""
@@ -245,6 +246,12 @@ class Tables:
             if len(rows) < _PAGE:
                 return
             start = rows[-1][0]
+
+    def _each_of(self, query: str, txids: Sequence[str], *values: Any) -> Iterator[Any]:
+        """The rows of `query` for these txids, some hundred in a question."""
+        for start in range(0, len(txids), _MOST_ASKED):
+            part = [bytes.fromhex(txid) for txid in txids[start : start + _MOST_ASKED]]
+            yield from self._all(f"{query} AND txid IN ({', '.join('?' * len(part))})", *values, *part)
 
     def _all(self, query: str, *values: Any) -> list[Any]:
         with self._translated():

@@ -130,7 +130,8 @@ class IndexedView:
 
     def transactions(self, txids: Sequence[str]) -> dict[str, Located | None]:
         """Several: those that write our names with their places, any other one, from the source, without."""
-        found = {txid: self._whole(lambda txid=txid: self._had(txid)) for txid in txids}  # type: ignore[misc]
+        found: dict[str, Located | None] = dict.fromkeys(txids)
+        found |= self._whole(lambda: self._had(list(found)))
         others = [txid for txid, located in found.items() if located is None]
         if others:
             fetched = self._source.raw_transactions(others)
@@ -188,18 +189,17 @@ class IndexedView:
             raise AssertionError("the tip is read first (N4)")
         return self._tip
 
-    def _had(self, txid: str) -> Located | None:
-        """What the index has of a transaction."""
-        row = self._tables.located(txid, self._fixed.height)
-        if row is not None:
-            raw, place = row
+    def _had(self, txids: Sequence[str]) -> dict[str, Located]:
+        """What the index has of these transactions."""
+        rows = self._tables.located(txids, self._fixed.height)
+        for _, place in rows.values():
             if place.height <= self._fixed.height - _LAST:
                 if len(self._handed) >= _MOST_HANDED:
                     self._handed.clear()
                 self._handed.add(place.block)
-            return Located(self._parsed(txid, raw), place)
-        kept = self._tables.spent(txid)
-        return None if kept is None else Located(self._parsed(txid, kept), None)
+        kept = self._tables.spent([txid for txid in txids if txid not in rows])
+        found = {txid: Located(self._parsed(txid, raw), place) for txid, (raw, place) in rows.items()}
+        return found | {txid: Located(self._parsed(txid, raw), None) for txid, raw in kept.items()}
 
     def _worth_keeping(self, transactions: Mapping[str, Transaction | None]) -> Iterator[tuple[str, bytes]]:
         """What is spent, and small. What waits to write is not: its witness, which no hash holds, will count."""
