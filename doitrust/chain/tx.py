@@ -118,6 +118,11 @@ class Transaction:
         return hash256(self.raw)
 
     @property
+    def stripped(self) -> bytes:
+        """The bytes without witnesses: those that the txid holds."""
+        return self._tx.serialize(False, check_validity=False) if self.has_witness else self.raw
+
+    @property
     def has_witness(self) -> bool:
         """Whether any input carries a witness."""
         return self._tx.is_segwit
