@@ -15,7 +15,7 @@ from cli import home, load, run, spawn
 from coincurve import PrivateKey
 from devnet_world import recorded_blocks
 from lying import Call, Lies, Proxy, lying
-from made import METER, Spend, Wallet, flip_s
+from made import METER, Spend, Wallet, flip_s, p2wsh
 from rpc_node import served
 from test_cli_disk import forgets_to_be_root, locked
 from test_core_node import LIMIT, core
@@ -195,11 +195,9 @@ def test_what_is_mined_again_stands_where_it_was_first(world: worlds.World, prox
     first = world.devnet.transaction(txid)
     assert first is not None
     assert first.place is not None
-    again = _replayed(proxy, txid, world.devnet.tip().hash)
+    proxy.lies.update(_replayed(proxy, txid, world.devnet.tip().hash))
     # Without a history the node's own index tells of the last time; that is kept too, and is not what counts.
-    proxy.lies.update(again)
     late = core(proxy.port, cache=quiet(path)).transaction(txid)
-    proxy.lies.clear()
     assert late is not None
     assert late.place is not None
     assert late.place.height > first.place.height
@@ -208,7 +206,6 @@ def test_what_is_mined_again_stands_where_it_was_first(world: worlds.World, prox
     found = node.transaction(txid)
     assert found is not None
     assert found.place == first.place
-    proxy.lies.update(again)
     assert same_as_cold(world, proxy, path).status == "trusted"
     unasked = core(proxy.port, cache=quiet(path)).transaction(txid)
     assert unasked is not None
@@ -227,7 +224,7 @@ def _replayed(proxy: Proxy, txid: str, block: str) -> Lies:
     def transaction(call: Call) -> Any:
         if call.params[0] == txid and call.params[1]:
             return {"hex": tx.raw.hex(), "blockhash": name}
-        return call.ask()
+        return tx.raw.hex() if call.params[2:] == [name] else call.ask()
 
     def proof(call: Call) -> Any:
         tree = (1).to_bytes(4, "little") + b"\x01" + bytes.fromhex(txid)[::-1] + b"\x01\x01"
@@ -359,6 +356,29 @@ def test_a_damaged_signature_is_believed_by_nobody_and_kept_by_nobody(
     assert said() == (("trusted", None) if kind == "o" else ("undetermined", "bad_data"))
 
 
+def test_a_witness_that_anybody_can_change_is_not_kept(world: worlds.World, proxy: Proxy, path: Path) -> None:
+    script = b"\x75\x51"  # OP_DROP OP_TRUE
+    coin = world.anyone(p2wsh(script))
+    txid = world.overwrite(b"junk", by=Spend(coin, witness=(b"\1", script)))
+    world.mine(6)
+    expected = world.tx(txid).raw
+    assert expected.count(script) == 1
+
+    def other(call: Call) -> Any:
+        answer = call.ask()
+        if call.params[0] != txid:
+            return answer
+        raw = (answer["hex"] if isinstance(answer, dict) else answer).replace("0101027551", "0102027551")
+        return {**answer, "hex": raw} if isinstance(answer, dict) else raw
+
+    proxy.lies["getrawtransaction"] = other
+    _, evidence = verdicts(world, core(proxy.port, cache=quiet(path)))
+    assert evidence.transactions[txid].tx.raw != expected
+    proxy.lies.clear()
+    _, evidence = verdicts(world, core(proxy.port, cache=quiet(path)))
+    assert evidence.transactions[txid].tx.raw == expected
+
+
 # ---- whose word it is
 
 
@@ -473,6 +493,25 @@ def test_no_flipped_bit_changes_a_verdict(world: worlds.World, proxy: Proxy, pat
         said: list[str] = []
         assert verdicts(world, core(proxy.port, cache=Cache(path, said.append)))[0] == (cold,), at
         assert len(said) <= 1
+
+
+def test_an_entry_with_another_byte_is_none(path: Path) -> None:
+    """Position and witness too, which no hash of the chain's holds here."""
+    entry, raw = next((entry, raw) for entry, raw in _entries(1) if entry.tx and entry.tx.writes)
+    cache = quiet(path)
+    cache.keep("source", [(entry, raw)])
+    assert cache.entries("source", [entry.txid]).keys() == {entry.txid}
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        ((data,),) = database.execute("SELECT data FROM entries").fetchall()
+        for at in range(len(data)):
+            changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+            database.execute("UPDATE entries SET data = ?", (changed,))
+            assert cache.entries("source", [entry.txid]) == {}, at
+        for changed in (data[:-1], data[:99], data[:50], b"", data + b"\0"):
+            database.execute("UPDATE entries SET data = ?", (changed,))
+            assert cache.entries("source", [entry.txid]) == {}
+        database.execute("UPDATE entries SET data = ?, source = 'other'", (data,))
+        assert cache.entries("other", [entry.txid]) == {}
 
 
 def test_a_locked_file_is_left_aside(

@@ -312,14 +312,13 @@ def _place(told: Told, header: Header, position: int) -> Place:
 
 def _is_signed(tx: Transaction, previous: Mapping[str, Transaction]) -> bool:
     """Whether every witness that there has to be is there, and signatures in the one form that the network relays."""
+    try:
+        spend = Spend(tx, [previous[spent.txid].outputs[spent.vout] for spent in tx.inputs])
+    except (KeyError, IndexError):
+        return False  # not had, or there is none
     for spent, answer in zip(tx.inputs, Signatures(tx, previous.get, segwit=True).answers(), strict=True):
-        if answer.state in (Signing.MISSING, Signing.BAD):
-            return False
-        if spent.vout >= len(previous[spent.txid].outputs):
-            return False
         if spent.witness and answer.state is not Signing.SIGNED:
-            return False  # a script that lets others change it
-    spend = Spend(tx, [previous[spent.txid].outputs[spent.vout] for spent in tx.inputs])
+            return False  # a script that lets anybody change it
     try:
         for index in range(len(tx.inputs)):
             spend.verify(index, STANDARD_FLAGS)
