@@ -1,7 +1,7 @@
 """What the outside must offer, and the limits it is held to. Adapters implement these; workflows use them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from doitrust.chain.networks import Network
@@ -43,8 +43,8 @@ class ChainView(Protocol):
     def tip(self) -> Tip:
         """The last block."""
 
-    def contains(self, block_hash: str) -> bool:
-        """Whether the block is in the chain now (N4)."""
+    def standing(self, blocks: Iterable[str]) -> set[str]:
+        """Those of the blocks, by hash, that are in the chain now (N4), in as few questions as there can be."""
 
     def history(self, name: bytes, limit: int) -> list[str] | None:
         """Txids that write `name` (any form the node lists, each once), or None if there are more than `limit`."""

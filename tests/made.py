@@ -7,7 +7,7 @@ It judges nothing: `evidence` and `policy` are what `doitrust` is asked with, `o
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -606,8 +606,8 @@ class View:
     def tip(self) -> Tip:
         return self.chain.evidence().tip
 
-    def contains(self, block_hash: str) -> bool:
-        return any(block.hash == block_hash for block in self.chain.blocks)
+    def standing(self, blocks: Iterable[str]) -> set[str]:
+        return {block.hash for block in self.chain.blocks} & set(blocks)
 
     def history(self, name: bytes, limit: int) -> list[str] | None:
         txids = dict.fromkeys(txid for block in self.chain.blocks for txid in block.txids)

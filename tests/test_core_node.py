@@ -19,6 +19,7 @@ from made import METER
 from rpc_node import SECRET, Client, served
 from support import attempt, damaged, hash256
 
+from doitrust.adapters.core.cache import Cache
 from doitrust.adapters.core.node import CoreNode
 from doitrust.adapters.core.rpc import Rpc, RpcFailure
 from doitrust.adapters.devnet import Devnet, load
@@ -40,11 +41,17 @@ _USER, _, _PASSWORD = SECRET.partition(":")
 
 
 def core(
-    port: int, network: Network = DEVNET, *, own: bool = True, name: str = "core", **more: Any
+    port: int,
+    network: Network = DEVNET,
+    *,
+    own: bool = True,
+    name: str = "core",
+    cache: Cache | None = None,
+    **more: Any,
 ) -> CoreNode:
     """The adapter, for the node at a port."""
     rpc = Rpc(f"http://127.0.0.1:{port}/", lambda: (_USER, _PASSWORD), **more)
-    return CoreNode(rpc, network, name=name, own=own)
+    return CoreNode(rpc, network, name=name, own=own, cache=cache)
 
 
 @pytest.fixture(scope="module", params=[1, 2])
@@ -177,8 +184,8 @@ def test_what_nobody_wrote_has_no_history(recorded: Any) -> None:
     assert node.history("bp/ü\n".encode(), LIMIT) == []
     assert node.transaction(NOWHERE) is None
     assert node.transactions([]) == {}
-    assert node.contains(node.tip().hash)
-    assert not node.contains(NOWHERE)
+    last = node.tip().hash
+    assert node.standing([last, NOWHERE]) == {last}
     assert [(s.name, s.own, s.fault) for s in node.sources()] == [("core", True, None)]
 
 
@@ -336,11 +343,11 @@ def test_a_reorganisation_moves_and_removes(world: World, node: CoreNode) -> Non
         return history or []
 
     assert same() == [write.txid]
-    assert node.contains(old)
+    assert node.standing([old])
     devnet.reorg(1)
     # Asked for by what is remembered from before: it waits again.
     same_transactions(node, devnet, [write.txid])
-    assert not node.contains(old)
+    assert not node.standing([old])
     assert same() == []
     devnet.mine(2)
     assert same() == [write.txid]
@@ -390,7 +397,7 @@ def test_a_block_that_left_the_chain_is_no_place(people: tuple[worlds.World, Cor
     ):
         node = core(proxy.port)
         assert node.transaction(txid) is None
-        assert not node.contains(place.block)
+        assert not node.standing([place.block])
         node.history(record_name(METER), LIMIT)
         assert node.transaction(txid) is None
 
@@ -487,7 +494,7 @@ ASKS: dict[str, Callable[[CoreNode, Transaction], object]] = {
     "getblockchaininfo": lambda node, _: node.tip(),
     "getblockhash": lambda node, tx: (node.history(b"bp/X", 9), node.transaction(tx.txid)),
     "getbestblockhash": lambda node, _: node.tip(),
-    "getblockheader": lambda node, tx: (node.transaction(tx.txid), node.contains(NOWHERE), node.tip()),
+    "getblockheader": lambda node, tx: (node.transaction(tx.txid), node.standing([NOWHERE]), node.tip()),
     "name_history": lambda node, _: node.history(b"bp/X", 9),
     "name_pending": lambda node, _: node.mempool(b"bp/X"),
     "name_scan": lambda node, _: list(node.names(b"bp/")),

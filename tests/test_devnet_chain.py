@@ -72,8 +72,7 @@ def test_a_recorded_chain_comes_back_byte_for_byte(tmp_path: Path, number: int) 
     last = Block.parse(blocks[-1]).header
     work = sum(block_work(Block.parse(raw).header.bits) for raw in blocks)
     assert devnet.tip() == (len(blocks) - 1, last.hash, last.time, work)
-    assert devnet.contains(last.hash)
-    assert not devnet.contains("00" * 32)
+    assert devnet.standing([last.hash, "00" * 32]) == {last.hash}
     assert steps == [(done, len(blocks) - 1) for done in range(1, len(blocks))]
     devnet.close()
 
@@ -404,7 +403,7 @@ def test_a_reorganisation_replaces_blocks_and_returns_what_they_held(world: Worl
     assert len(hashes) == 3
     assert world.devnet.tip().height == tip.height + 1
     assert world.devnet.tip().hash == hashes[-1]
-    assert not world.devnet.contains(tip.hash)
+    assert not world.devnet.standing([tip.hash])
     assert world.devnet.history(b"bp/x", 9) == []
     # The second can't wait: its name isn't in the chain, and the node's mempool looks only there.
     assert world.devnet.waiting() == [first.txid]

@@ -177,11 +177,11 @@ def test_views_do_not_see_what_others_add_behind_their_tip(tmp_path: Path, world
     same(late, world.devnet)
     assert list(early.meters()) == []
     assert early.history(b"bp/METER1", 9) == []
-    assert early.contains(tip.hash)
-    assert not early.contains(late.tip().hash)
+    assert early.standing([tip.hash])
+    assert not early.standing([late.tip().hash])
     world.devnet.reorg(3)
     late.tip()
-    assert not early.contains(tip.hash)
+    assert not early.standing([tip.hash])
 
 
 def test_a_transaction_that_is_mined_again_stands_where_it_was_first(tmp_path: Path) -> None:

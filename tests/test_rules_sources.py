@@ -1,7 +1,7 @@
 """Where data may come from: rules N1, N3 and N4, as far as `judge` and `gather` answer for them."""
 # ruff: noqa: N802  the rules' names are capitals
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -180,8 +180,8 @@ class Moving(View):
         self.begun += 1
         return super().tip()
 
-    def contains(self, block_hash: str) -> bool:
-        return self.begun > self.times and super().contains(block_hash)
+    def standing(self, blocks: Iterable[str]) -> set[str]:
+        return super().standing(blocks) if self.begun > self.times else set()
 
 
 @pytest.mark.parametrize("times", range(ATTEMPTS + 2))

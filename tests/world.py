@@ -6,7 +6,7 @@ workflows and signers, so that its guards are in force; hostile ones build their
 
 import functools
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -129,8 +129,8 @@ class Liar:
     def tip(self) -> Tip:
         return self._asked().tip() if self.last is None else self.last
 
-    def contains(self, block_hash: str) -> bool:
-        return self._asked().contains(block_hash)
+    def standing(self, blocks: Iterable[str]) -> set[str]:
+        return self._asked().standing(blocks)
 
     def history(self, name: bytes, limit: int) -> list[str] | None:
         found = self._asked().history(name, limit)

@@ -115,7 +115,7 @@ def look_at_second(node: ChainView, second: ChainView | None) -> Finding:
             None, "no second source is set", "doitrust config set node2.url URL, if your node isn't your own"
         )
     ours, theirs = node.tip(), second.tip()  # that its genesis is ours is looked at there
-    if second.contains(ours.hash) or node.contains(theirs.hash):
+    if second.standing([ours.hash]) or node.standing([theirs.hash]):
         return Finding(True, f"{second.name} has the same chain, its last block is {theirs.height}")
     raise Unavailable(
         f"{second.name} is on another branch: neither knows the other's last block ({ours.height}, {theirs.height})",

@@ -5,7 +5,7 @@ change whom the home accepts. Whatever is decided by it is judged again on the r
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +128,9 @@ class Offline:
         """The last block then."""
         return self._evidence.tip
 
-    def contains(self, _block_hash: str) -> bool:
-        """Nothing moves here."""
-        return True
+    def standing(self, blocks: Iterable[str]) -> set[str]:
+        """All of them: nothing moves here."""
+        return set(blocks)
 
     def sources(self) -> tuple[Source, ...]:
         """This one."""

@@ -95,10 +95,11 @@ class Sources:
         """The one whose chain has the most work, as it says."""
         return max(views, key=lambda view: (self._tips[view].work or 0, self._tips[view].height))
 
-    def contains(self, block_hash: str) -> bool:
-        """Whether the block is in the own node's chain now; without one, in the chains of all of them."""
-        answers = self._each(lambda view: view.contains(block_hash), self._own())
-        return all((answers or self._all(lambda view: view.contains(block_hash))).values())
+    def standing(self, blocks: Iterable[str]) -> set[str]:
+        """Those of the blocks that are in the own node's chain now; without one, in the chains of all of them."""
+        asked = list(blocks)
+        answers = self._each(lambda view: view.standing(asked), self._own())
+        return set.intersection(*(answers or self._all(lambda view: view.standing(asked))).values())
 
     def history(self, name: bytes, limit: int) -> list[str] | None:
         """Txids that write `name` by anybody's word, each once; None if there are more than `limit`."""
@@ -203,7 +204,7 @@ class Sources:
             self._fault(view, f"it does not know the block of {txid}")
         elif place[:3] != believed.place[:3]:
             self._fault(view, f"it puts {txid} into another place")
-        elif found.tx.raw != believed.tx.raw:
+        elif _differ(found.tx, believed.tx):
             self._fault(view, f"it gives other signatures for {txid}")
         else:
             self._blame_silence(view, believed.tx)
@@ -229,11 +230,8 @@ class Sources:
             elif (
                 found is None
                 or found.place is None
-                or (found.place[:3], found.tx.raw)
-                != (
-                    believed.place and believed.place[:3],
-                    believed.tx.raw,
-                )
+                or found.place[:3] != (believed.place and believed.place[:3])
+                or _differ(found.tx, believed.tx)
             ):
                 # Somebody is wrong, and nobody can say who.
                 for each in seen:
@@ -294,7 +292,7 @@ class Sources:
         return view not in self._failed and (self._tips.get(view) == tip or self._has_block(view, tip.hash))
 
     def _has_block(self, view: ChainView, block: str) -> bool:
-        return self._each(lambda asked: asked.contains(block), [view]).get(view, False)
+        return bool(self._each(lambda asked: asked.standing([block]), [view]).get(view))
 
     def _stands_apart(self, view: ChainView, kept: ChainView) -> None:
         self._fault(view, f"it is on another chain than {kept.name}")
@@ -302,6 +300,11 @@ class Sources:
 
     def _fault(self, view: ChainView, what: str) -> None:
         self._faults.setdefault(view, what)
+
+
+def _differ(one: Transaction, other: Transaction) -> bool:
+    """Whether two with one txid say otherwise who signed: of what writes no name nobody asks that."""
+    return bool(one.writes) and one.raw != other.raw
 
 
 def _place(found: Located | None) -> Place | None:

@@ -92,6 +92,11 @@ class Transaction:
         return hash256(self.raw)
 
     @property
+    def stripped(self) -> bytes:
+        """The bytes without witnesses: those that the txid holds."""
+        return read_parts(self.raw, 0, witness=True).stripped if self.has_witness else self.raw
+
+    @property
     def has_witness(self) -> bool:
         """Whether any input carries a witness."""
         return any(spent.witness for spent in self.inputs)

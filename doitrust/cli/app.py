@@ -25,6 +25,7 @@ from doitrust.trust.policy import MAX_WRITES, MIN_CONFIRMATIONS, Policy
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from doitrust.adapters.core.cache import Cache
     from doitrust.adapters.core.rpc import Trace
     from doitrust.adapters.devnet import Devnet
     from doitrust.adapters.offline import Offline
@@ -97,7 +98,7 @@ class App:
         from doitrust.adapters.core.settings import core_node
         from doitrust.adapters.sources import Sources
 
-        second = core_node(self.config, self.network, "node2", self._trace)
+        second = core_node(self.config, self.network, "node2", self._trace, self._cache)
         return self.node if second is None else Sources([self.node, second])
 
     @cached_property
@@ -107,9 +108,16 @@ class App:
             return self.devnet
         from doitrust.adapters.core.settings import core_node
 
-        found = core_node(self.config, self.network, "node", self._trace)
+        found = core_node(self.config, self.network, "node", self._trace, self._cache)
         assert found is not None, "without settings it is this machine's"  # noqa: S101  # for the reader and mypy
         return found
+
+    @cached_property
+    def _cache(self) -> "Cache":
+        """What nodes said of transactions before."""
+        from doitrust.adapters.core.cache import Cache
+
+        return Cache(self.home / "cache.db", self.say)
 
     @property
     def _trace(self) -> "Trace | None":

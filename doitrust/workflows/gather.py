@@ -153,8 +153,8 @@ class _Gathering:
     def holds(self) -> bool:
         """N4: whether the tip, and every block that something was found in, is in the chain now."""
         places = (located.place for located in self.transactions.values())
-        blocks = {place.block for place in places if place is not None}
-        return all(self.chain.contains(block) for block in (self.tip.hash, *sorted(blocks)))
+        blocks = {self.tip.hash, *(place.block for place in places if place is not None)}
+        return self.chain.standing(sorted(blocks)) == blocks
 
     def organisations(self, names: Sequence[str]) -> None:
         """The organisations' records, what they spend, and the lists of the pinned timelines."""

@@ -70,7 +70,7 @@ class Watch:
 
     def _touched(self, index: MeterIndex, survey: Survey, waiting: set[tuple[bytes, str]]) -> Iterable[str]:
         """The meters whose verdict can be another now."""
-        if self._tip is None or not index.contains(self._tip.hash) or survey.missing != self._missing:
+        if self._tip is None or not index.standing([self._tip.hash]) or survey.missing != self._missing:
             return self._all(index)
         written = index.written(self._tip.height)
         if any(record_name(pin.name) in written for pin in self._policy.pins):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from doitrust.adapters.core.answers import Answers
 from doitrust.adapters.core.rpc import INVALID_PARAMETER, NOT_FOUND, Rpc, RpcFailure
 from doitrust.chain.tx import Transaction
 from doitrust.errors import Unavailable
@@ -18,7 +19,7 @@ _HEX = {"nameEncoding": "hex", "valueEncoding": "hex"}
 _Blocks = list[tuple[str, bytes]]
 
 
-class BlockReader(ABC):
+class BlockReader(Answers, ABC):
     """The part of a node that an index reads (`BlockSource`). What it hands out isn't checked, but for txids."""
 
     _rpc: Rpc
@@ -106,15 +107,3 @@ class BlockReader(ABC):
     @abstractmethod
     def _transaction(self, txid: str, answer: Any) -> Transaction | None:
         """The transaction in an answer, if it is the one that was asked for (N1)."""
-
-    @abstractmethod
-    def _rows(self, rows: Any) -> list[dict[str, Any]]:
-        """A list of objects."""
-
-    @abstractmethod
-    def _text(self, value: Any) -> str:
-        """A hash."""
-
-    @abstractmethod
-    def _bytes(self, value: Any) -> bytes:
-        """Bytes sent as hex."""

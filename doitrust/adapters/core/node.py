@@ -1,38 +1,30 @@
 """What a Doichain Core node says, as a `Node`. Nothing of it is believed that can be checked.
 
-Transactions are hashed (N1). Places come from proofs: a block's header with the part of its merkle tree that leads to
-the transaction, so that no order or block that the RPC only claims is used (N2); a height is the one at which the
-node has that very header. Names and values travel as hex, so that any byte works. No wallet of the node's is used.
+Names and values travel as hex, so that any byte works. No wallet of the node's is used.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
-from doitrust.adapters.core.blocks import BlockReader
 from doitrust.adapters.core.rpc import (
     LONG_TIMEOUT,
     MISC,
     NAMES,
     NO_METHOD,
     NO_WALLET,
-    NOT_FOUND,
     WHICH_WALLET,
-    Rpc,
     RpcFailure,
     TooMuch,
 )
+from doitrust.adapters.core.transactions import TransactionReader
 from doitrust.chain.amounts import MAX_MONEY
-from doitrust.chain.block import block_work
 from doitrust.chain.mandate import MIN_FEE_RATE
-from doitrust.chain.networks import SCHWARTZ_PER_DOI, Network
-from doitrust.chain.proof import Proof, read_proof
-from doitrust.chain.tx import Transaction
-from doitrust.errors import BadData, DoitrustError, Refused, Unavailable
+from doitrust.chain.networks import SCHWARTZ_PER_DOI
+from doitrust.errors import Refused, Unavailable
 from doitrust.ports import UnspentCoin
 from doitrust.text import visible
-from doitrust.trust.evidence import Located, Place, Source, Tip
+from doitrust.trust.evidence import Source, Tip
 
 #: src/consensus/consensus.h
 _COINBASE_MATURITY = 100
@@ -44,63 +36,27 @@ _PAGE = 500
 _ALREADY_IN_CHAIN = -27
 #: sendrawtransaction: it is no transaction, or one that the node's rules refuse. All else says nothing about it.
 _REFUSALS = (-22, -25, -26)
-_HASH = re.compile("[0-9a-f]{64}")
-_MOST = 2**32
 
 
-class _Header(NamedTuple):
-    """What the node says of a block; `confirmations` is -1 outside of the chain."""
-
-    height: int
-    time: int
-    confirmations: int
-    work: int
-
-
-class CoreNode(BlockReader):
+class CoreNode(TransactionReader):
     """A node reached by `rpc`. All methods raise `Unavailable`, with a cure, if it can't answer."""
 
-    def __init__(self, rpc: Rpc, network: Network, *, name: str, own: bool) -> None:
-        self._rpc = rpc
-        self.network = network
-        self.name = name
-        self.own = own
-        self._checked = False
-        #: Where `history` saw each txid first; only a hint, which is checked like any other.
-        self._heights: dict[str, int] = {}
-        #: Blocks that places named since the tip was read, and which of them a moment ago were in the chain.
-        self._named: dict[str, None] = {}
-        self._standing: dict[str, bool] = {}
+    _checked = False
 
     # ---- ChainView
 
     def tip(self) -> Tip:
         """The last block."""
         self._check()
-        self._named, self._standing = {}, {}
+        self._begin()
         best = self._text(self._rpc.call("getbestblockhash"))
         header = self._header(self._rpc.call("getblockheader", best))
+        self._blocks[best] = header
         return Tip(header.height, best, header.time, header.work)
-
-    def contains(self, block_hash: str) -> bool:
-        """Whether the block is in the chain now.
-
-        Who asks for one at the end asks for all that transactions were found in, one after the other: those are
-        asked about in the same batch, and each such answer is given once.
-        """
-        self._check()
-        if block_hash not in self._standing:
-            blocks = list(dict.fromkeys([block_hash, *self._named]))
-            answers = self._rpc.batch([("getblockheader", block) for block in blocks])
-            self._standing = {
-                block: self._stands(answer) for block, answer in zip(blocks, answers, strict=True)
-            }
-        return self._standing.pop(block_hash)
 
     def history(self, name: bytes, limit: int) -> list[str] | None:
         """Txids that write `name`, in the chain's order, each once; None if there are more than `limit`."""
         self._check()
-        self._standing = {}
         try:
             # Values aren't needed here: in the default encoding they take less, or nothing.
             rows = self._about_names("name_history", name.hex(), {"nameEncoding": "hex"})
@@ -124,27 +80,9 @@ class CoreNode(BlockReader):
         self._heights.update(found)  # after a reorganisation they are others
         return list(found)
 
-    def transaction(self, txid: str) -> Located | None:
-        """The transaction at its first occurrence in the chain, or from the mempool without a place, or None."""
-        return self.transactions([txid])[txid]
-
     def sources(self) -> tuple[Source, ...]:
         """This one."""
         return (Source(self.name, self.own),)
-
-    def transactions(self, txids: Sequence[str]) -> dict[str, Located | None]:
-        """Several at once: three batches, however many they are."""
-        self._check()
-        self._standing = {}
-        wanted = list(dict.fromkeys(txids))
-        blocks = self._blocks_by_height(wanted)
-        found = self._located(wanted, dict(blocks))
-        # Not where `history` saw them: the chain has changed since.
-        moved = [txid for txid in blocks if txid not in found]
-        for txid in moved:
-            del self._heights[txid]
-        found |= self._located(moved, {})
-        return {txid: found.get(txid) for txid in wanted}
 
     def mempool(self, name: bytes) -> list[str]:
         """Txids of waiting transactions that write `name`."""
@@ -253,116 +191,6 @@ class CoreNode(BlockReader):
             )
         self._checked = True
 
-    def _blocks_by_height(self, txids: Sequence[str]) -> dict[str, str]:
-        """The block at the height where `history` saw a txid: without -txindex, and for the first of several."""
-        known = [txid for txid in txids if txid in self._heights]
-        answers = self._rpc.batch([("getblockhash", self._heights[txid]) for txid in known])
-        return {
-            txid: self._text(answer)
-            for txid, answer in zip(known, answers, strict=True)
-            if not isinstance(answer, RpcFailure)
-        }
-
-    def _located(self, txids: Sequence[str], blocks: dict[str, str]) -> dict[str, Located]:
-        """Those that are in the chain or wait, of `txids`; `blocks` says where to look, where that is known."""
-        asked = [
-            ("getrawtransaction", txid, False, blocks[txid])
-            if txid in blocks
-            else ("getrawtransaction", txid, True)
-            for txid in txids
-        ]
-        raws: dict[str, Transaction] = {}
-        for txid, answer in zip(txids, self._rpc.batch(asked), strict=True):
-            tx = self._transaction(txid, answer)
-            if tx is not None:
-                raws[txid] = tx
-                if isinstance(answer, dict) and answer.get("blockhash") is not None:
-                    blocks[txid] = self._text(answer["blockhash"])
-        places = self._places({txid: blocks[txid] for txid in raws if txid in blocks})
-        self._named |= dict.fromkeys(place.block for place in places.values())
-        return {
-            txid: Located(tx, places.get(txid))
-            for txid, tx in raws.items()
-            if txid not in blocks or txid in places
-        }
-
-    def _transaction(self, txid: str, answer: Any) -> Transaction | None:
-        """The transaction in an answer, if it is the one that was asked for (N1)."""
-        if isinstance(answer, RpcFailure):
-            if answer.number != NOT_FOUND:
-                raise answer
-            if "being indexed" in answer.text:
-                raise Unavailable(
-                    f"the node {self.name} has not indexed all transactions yet",
-                    hint="wait a little",
-                    code="node_syncing",
-                )
-            if "txindex" in answer.text:
-                raise Unavailable(
-                    f"the node {self.name} can't find transactions",
-                    hint="put txindex=1 into its doichain.conf and start it again; it then reads all blocks once",
-                    code="no_txindex",
-                )
-            return None
-        text = answer.get("hex") if isinstance(answer, dict) else answer
-        try:
-            tx = Transaction.parse(self._bytes(text))
-        except BadData:
-            raise self._lies(f"what it gives for {txid} is no transaction") from None
-        if tx.txid != txid:
-            raise self._lies(f"it gives another transaction for {txid}")
-        return tx
-
-    def _places(self, blocks: dict[str, str]) -> dict[str, Place]:
-        """Where transactions stand, proven; one whose block isn't in the chain any more stands nowhere."""
-        by_block: dict[str, list[str]] = {}
-        for txid, block in blocks.items():
-            by_block.setdefault(block, []).append(txid)
-        calls: list[tuple[Any, ...]] = [("gettxoutproof", txids, block) for block, txids in by_block.items()]
-        calls += [("getblockheader", block) for block in by_block]
-        answers = self._rpc.batch(calls)
-        places = {}
-        for number, (block, txids) in enumerate(by_block.items()):
-            proof, header = answers[number], answers[len(by_block) + number]
-            failed = [answer for answer in (proof, header) if isinstance(answer, RpcFailure)]
-            if failed and failed[0].number != NOT_FOUND:
-                raise failed[0]
-            if failed or not self._stands(header):
-                continue
-            found, wanted = self._header(header), set(txids)
-            proven = self._proven(block, proof)
-            if not wanted <= proven.positions.keys():
-                raise self._lies(f"its proof for block {block} leaves a transaction out")
-            below = found.work - block_work(proven.header.bits)
-            for txid in wanted:
-                place = Place(block, found.height, proven.positions[txid], proven.header.time, below)
-                places[txid] = place
-        return places
-
-    def _proven(self, block: str, proof: Any) -> Proof:
-        try:
-            found = read_proof(self._bytes(proof))
-        except BadData as error:
-            raise self._lies(f"its proof for block {block} is none: {error.message}") from None
-        if found.header.hash != block:
-            raise self._lies(f"it proves another block than {block}")
-        return found
-
-    def _header(self, answer: Any) -> _Header:
-        fields = self._fields(answer)
-        work = int(self._text(fields.get("chainwork")), 16)
-        height, time = self._number(fields.get("height")), self._number(fields.get("time"))
-        outside = fields.get("confirmations") == -1
-        return _Header(height, time, -1 if outside else self._number(fields.get("confirmations")), work)
-
-    def _stands(self, answer: Any) -> bool:
-        """Whether the answer is a header's in the chain."""
-        if isinstance(answer, RpcFailure):
-            if answer.number != NOT_FOUND:
-                raise answer
-            return False
-        return self._header(answer).confirmations >= 0
-
     def _unspent(self, row: Mapping[str, Any], script: bytes) -> tuple[int, str, int, int]:
         """Height, txid, number and schwartz of a row of `scantxoutset`."""
         amount = row.get("amount")
@@ -396,36 +224,3 @@ class CoreNode(BlockReader):
     def _rate(self, value: Any) -> int:
         """A rate in DOI a 1000 bytes, as schwartz; 0 where there is none."""
         return int(value * SCHWARTZ_PER_DOI) if isinstance(value, Decimal) and 0 < value < 1 else 0
-
-    def _fields(self, value: Any) -> Mapping[str, Any]:
-        if not isinstance(value, dict):
-            raise self._lies("an answer that is no object")
-        return value
-
-    def _number(self, value: Any) -> int:
-        if type(value) is not int or not 0 <= value < _MOST:
-            raise self._lies("an answer without its numbers")
-        return value
-
-    def _rows(self, rows: Any) -> list[dict[str, Any]]:
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise self._lies("an answer that is no list")
-        return rows
-
-    def _text(self, value: Any) -> str:
-        if not isinstance(value, str) or not _HASH.fullmatch(value):
-            raise self._lies("an answer that is no hash")
-        return value
-
-    def _bytes(self, value: Any) -> bytes:
-        try:
-            return bytes.fromhex(value)
-        except (TypeError, ValueError):
-            raise self._lies("an answer that is no hex") from None
-
-    def _lies(self, what: str) -> DoitrustError:
-        return Unavailable(
-            f"the node {self.name} gives wrong answers: {what}",
-            hint="ask another source",
-            code="lying_source",
-        )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from doitrust.adapters.core.cache import Cache
 from doitrust.adapters.core.node import CoreNode
 from doitrust.adapters.core.rpc import Login, Rpc, Trace
 from doitrust.adapters.files import read_bounded
@@ -21,7 +22,11 @@ _MAX_COOKIE = 1024
 
 
 def core_node(
-    config: Mapping[str, Any], network: Network, prefix: str, trace: Trace | None = None
+    config: Mapping[str, Any],
+    network: Network,
+    prefix: str,
+    trace: Trace | None = None,
+    cache: Cache | None = None,
 ) -> CoreNode | None:
     """The node that the settings below `prefix` (`node`, `node2`) name; None for a second one that isn't named.
 
@@ -36,7 +41,8 @@ def core_node(
     name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else f"{parts.hostname}"
     name = f"{name}:{parts.port}"
     rpc = Rpc(url, _login(config, network, prefix), trace=trace)
-    return CoreNode(rpc, network, name=name, own=_is_loopback(parts.hostname or "") if own is None else own)
+    own = _is_loopback(parts.hostname or "") if own is None else own
+    return CoreNode(rpc, network, name=name, own=own, cache=cache)
 
 
 def _url(text: str, network: Network, prefix: str) -> str:

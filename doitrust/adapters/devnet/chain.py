@@ -83,10 +83,10 @@ class Devnet:
         with self._store.reading() as session:
             return session.chain.tip()
 
-    def contains(self, block_hash: str) -> bool:
-        """Whether the block is in the chain now."""
+    def standing(self, blocks: Iterable[str]) -> set[str]:
+        """Those of the blocks that are in the chain now."""
         with self._store.reading() as session:
-            return session.chain.contains(block_hash)
+            return {block for block in blocks if session.chain.contains(block)}
 
     def history(self, name: bytes, limit: int) -> list[str] | None:
         """Txids that write `name` in the chain, in its order, each once; None if there are more than `limit`."""

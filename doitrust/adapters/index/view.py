@@ -110,14 +110,21 @@ class IndexedView:
             self._tip = self._whole(lambda: catch_up(self._tables, self._source, self._progress))
         return self._tip
 
-    def contains(self, block_hash: str) -> bool:
-        """Whether the block is in the chain now: at or below the tip. Of the last ones the source is asked."""
-        if block_hash in self._handed:
-            return True
-        height = self._whole(lambda: self._tables.height_of(block_hash))
-        if height is None or height > self._fixed.height:
-            return False
-        return height <= self._fixed.height - _LAST or self._source.contains(block_hash)
+    def standing(self, blocks: Iterable[str]) -> set[str]:
+        """Those of the blocks that are in the chain now: at or below the tip. Of the last ones the source is asked."""
+        found, last = set(), []
+        for block in blocks:
+            if block in self._handed:
+                found.add(block)
+                continue
+            height = self._whole(lambda block=block: self._tables.height_of(block))  # type: ignore[misc]
+            if height is None or height > self._fixed.height:
+                continue
+            if height <= self._fixed.height - _LAST:
+                found.add(block)
+            else:
+                last.append(block)
+        return found | self._source.standing(last) if last else found
 
     def history(self, name: bytes, limit: int) -> list[str] | None:
         """Txids that write `name`, in chain order, each once, or None if there are more than `limit`."""
