@@ -244,11 +244,32 @@ class Signer(ABC):
         """Sign a text with the account's key 0/0; returns the key and the signature in base64."""
 
 
-class ContentStore(Protocol):
+class ContentSource(Protocol):
     """Blocks of content by CID, verified by whoever implements this (N1)."""
 
     def get(self, cid: Cid) -> bytes | None:
         """The block that `cid` names, or None if it can't be had."""
+
+
+class Place(NamedTuple):
+    """Somewhere content may be, to be asked alone; `name` is what reports call it."""
+
+    name: str
+    source: ContentSource
+
+
+class ContentStore(ContentSource, Protocol):
+    """Content from everywhere, and where ours is put."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether what is put here can be fetched by others from here."""
+
+    def places(self) -> Sequence[Place]:
+        """Where content is looked for; the first is where `put_file` puts it."""
+
+    def share(self, cid: Cid, max_size: int) -> None:
+        """Hand a file that is here to where others can fetch it, if there is such a place; raises `Unavailable`."""
 
     def put_file(self, data: bytes) -> Cid:
         """Store a file as finished blocks and return its CID."""

@@ -47,7 +47,7 @@ from doitrust.meters.record import Revocation, write_record
 from doitrust.orgs.drafting import ListDraft
 from doitrust.orgs.members import MAX_LIST_BYTES
 from doitrust.orgs.pins import Segment
-from doitrust.ports import DONE, REFUSED, ChainView, ContentStore, Signer, UnspentCoin
+from doitrust.ports import DONE, REFUSED, ChainView, ContentSource, Signer, UnspentCoin
 from doitrust.trust.evidence import Located, Source, Tip, list_cid
 from doitrust.trust.policy import Policy
 from doitrust.trust.verdict import Verdict
@@ -101,7 +101,7 @@ def own_script(wallet: Wallet) -> OwnScript:
 
 
 class Liar:
-    """A `ChainView` and `ContentStore` in front of the real ones, which tells what it is told to.
+    """A `ChainView` and `ContentSource` in front of the real ones, which tells what it is told to.
 
     `withheld` txids and `lost` CIDs are not handed out, `replaced` transactions are other bytes under the same txid;
     `listed` edits what is listed under a name, `before` is called before every question. `offline`: it does not answer.
@@ -304,7 +304,7 @@ class World:
         wallet = self.rich(owner)
         people = [(made.key_bytes(who), who) for who in members]
         publication = publishing.first(org, people, wallet.script)
-        publication.put_list(self.devnet.contents)
+        self._put(publication)
         root = self._send(wallet, _owner_account(wallet), publication.write, "org", org)
         self._keep_list(publication.cid)
         if accept:
@@ -336,7 +336,7 @@ class World:
 
         def check(tx: Transaction) -> None:
             publishing.check(owned, publication, tx, self.devnet)
-            publication.put_list(self.devnet.contents)
+            self._put(publication)
 
         txid = self._send(
             wallet, _owner_account(wallet), publication.write, "org", f"{owned.name}", check=check
@@ -602,6 +602,10 @@ class World:
         self.lists[cid] = data
         return cid.encode()
 
+    def _put(self, publication: publishing.Publication) -> None:
+        if publication.data is not None:
+            self.devnet.contents.put_file(publication.data)
+
     def _keep_list(self, cid: str) -> None:
         known = list_cid(cid.encode())
         assert known is not None
@@ -648,7 +652,7 @@ class World:
         meter: str = METER,
         *,
         chain: ChainView | None = None,
-        contents: ContentStore | None = None,
+        contents: ContentSource | None = None,
         **policy: Any,
     ) -> Verdict:
         """What a consumer is told."""

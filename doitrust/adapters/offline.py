@@ -13,7 +13,7 @@ from doitrust.adapters.files import exists, read_bounded, write_atomic
 from doitrust.chain.networks import SCHWARTZ_PER_DOI, Network
 from doitrust.content.cid import Cid
 from doitrust.errors import BadData, Unavailable
-from doitrust.ports import ContentStore, Entry, Provisions, UnspentCoin
+from doitrust.ports import ContentStore, Entry, Place, Provisions, UnspentCoin
 from doitrust.strictjson import read_object
 from doitrust.text import visible
 from doitrust.trust.evidence import Evidence, Located, Source, Tip
@@ -200,6 +200,16 @@ class OfflineContents:
         """The block, or None."""
         return self._content.get(cid)
 
+    #: What is stored is handed on when it is sent (`keeping.share_again`).
+    shared = True
+
     def put_file(self, data: bytes) -> Cid:
         """Store a file."""
         return self._beneath.put_file(data)
+
+    def share(self, cid: Cid, max_size: int) -> None:
+        """Not here."""
+
+    def places(self) -> list[Place]:
+        """What was taken along."""
+        return [Place(_WHAT, self)]

@@ -137,12 +137,13 @@ class App:
 
     @cached_property
     def contents(self) -> ContentStore:
-        """Where lists come from: the embedded world's IPFS, or what is kept in the home."""
-        if self.network is DEVNET:
-            return self.devnet.contents
+        """Where lists come from: the embedded world's IPFS; else the home, the IPFS node and the gateways."""
         from doitrust.adapters.blocks import LocalBlocks
+        from doitrust.adapters.contents import Contents
 
-        return LocalBlocks(self.home / "ipfs")
+        if self.network is DEVNET:
+            return Contents(self.devnet.contents, self.say, name="the devnet's IPFS", shared=True)
+        return Contents(LocalBlocks(self.home / "ipfs"), self.say)
 
     @property
     def provisions_file(self) -> Path:

@@ -1,37 +1,73 @@
 """`doitrust meter show` and `list`: what the chain says about meters."""
 
+from pathlib import Path
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.text import Text
 
+from doitrust.adapters.files import write_atomic
 from doitrust.cli.app import App, pass_app
-from doitrust.cli.options import argument, command
+from doitrust.cli.options import FILE, argument, command
 from doitrust.cli.tree import render_summary, unwritten
 from doitrust.cli.verify import meter_asked
 from doitrust.cli.views import verdict_view
 from doitrust.cli.words import STATUS
+from doitrust.errors import Refused
 from doitrust.meters.number import RECORD_PREFIX, number_of_record
 from doitrust.text import visible
 from doitrust.trust.reports import Fate
 from doitrust.trust.verdict import Verdict
+from doitrust.workflows import keeping
 from doitrust.workflows.verify import verify
+
+#: How a JPEG begins (ISO 10918-1).
+_JPEG = b"\xff\xd8\xff"
 
 
 @command("show", "Every record of a meter, which count and why.")
 @argument("number", "The number on the meter, or the link on its sticker.", metavar="METER")
+@click.option("--photos", metavar="DIR", type=FILE, help="Fetch the photographs of the certificate into DIR.")
 @pass_app
-def show(app: App, number: str) -> None:
+def show(app: App, number: str, photos: str | None) -> None:
     """Show a meter's records."""
     (verdict,) = verify(app.chain, app.contents, app.policy(), [meter_asked(app, number).meter]).verdicts
     whole = verdict_view(verdict)
     value = {
         key: whole[key] for key in ("meter", "status", "reason", "organization", "writes", "network", "tip")
     }
-    app.answer(value, lambda console: _render_show(console, verdict))
+    value["photos"] = None if photos is None else _fetched(app, verdict, Path(photos))
+    app.answer(value, lambda console: _render_show(console, verdict, value["photos"]))
 
 
-def _render_show(console: Console, verdict: Verdict) -> None:
+def _fetched(app: App, verdict: Verdict, folder: Path) -> list[dict[str, Any]]:
+    """Fetch the pictures into files that are called after the meter and their CIDs."""
+    by = verdict.decided_by
+    if by is None or by.certificate is None:
+        raise Refused(f"no certificate decides about {verdict.meter}", code="no_photographs")
+    with app.progress("Fetching") as progress:
+        found = keeping.photographs(app.contents, by.certificate, verdict.meter, progress)
+    rows = []
+    for cid, data in found.pictures.items():
+        picture = data is not None and data.startswith(_JPEG)
+        file = folder / f"{verdict.meter}-{cid}.jpg" if picture else None
+        if file is not None and data is not None:
+            write_atomic(file, data, "the photograph")
+        rows.append({"cid": cid, "file": None if file is None else str(file), "had": data is not None})
+    return rows
+
+
+def _render_photos(console: Console, rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        if row["file"] is not None:
+            console.print(Text.assemble(("✔ ", "green"), visible(row["file"])), soft_wrap=True)
+        else:
+            why = "it is no JPEG, and left alone" if row["had"] else "nobody has it now"
+            console.print(Text.assemble(("✘ ", "red"), f"{row['cid']}: {why}"), soft_wrap=True)
+
+
+def _render_show(console: Console, verdict: Verdict, photos: list[dict[str, Any]] | None) -> None:
     style, mark, word = STATUS[verdict.status]
     console.print(Text.assemble((verdict.meter, "bold"), "  ", (f"{mark} {word}", style)))
     for write in verdict.writes:
@@ -44,6 +80,7 @@ def _render_show(console: Console, verdict: Verdict) -> None:
         console.print(Text(f"    {write.txid}\n    {visible(write.detail, 300)}", "dim"))
     if not verdict.writes:
         console.print(unwritten(verdict))
+    _render_photos(console, photos or [])
 
 
 @command("list", "Every meter on the chain with its verdict.")

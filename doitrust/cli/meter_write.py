@@ -22,6 +22,7 @@ from doitrust.cli.app import App, pass_app
 from doitrust.cli.carry import Job, carry_out, render_sent, waiting
 from doitrust.cli.options import FILE, argument, command
 from doitrust.cli.org_common import organisation_name, read_txid
+from doitrust.cli.org_publish import local_only
 from doitrust.cli.signing import Chosen, chosen, owner_of, source_of
 from doitrust.cli.verify import meter_asked
 from doitrust.cli.views import verdict_view
@@ -38,7 +39,7 @@ from doitrust.text import visible
 from doitrust.trust.reports import OrganisationReport
 from doitrust.trust.verdict import Verdict
 from doitrust.workflows import certify as certifying
-from doitrust.workflows import sending
+from doitrust.workflows import keeping, sending
 from doitrust.workflows.certify import Case
 from doitrust.workflows.sending import Purpose
 from doitrust.workflows.spending import Order
@@ -69,6 +70,7 @@ class Documents(NamedTuple):
 @click.option("--legacy-number", is_flag=True, help="The number isn't one of DIN 43863-5, and is right.")
 @click.option("--dry-run", is_flag=True, help="Check, show what would be signed, and stop.")
 @_OFFLINE
+@local_only
 @waiting
 @pass_app
 def certify(app: App, pairing: str, org: str, **given: Any) -> None:
@@ -108,7 +110,7 @@ def certify(app: App, pairing: str, org: str, **given: Any) -> None:
 
     def publish() -> None:
         for data in documents.files:
-            app.contents.put_file(data)
+            keeping.publish(app.contents, data, local_only=given["local_only"])
 
     def kept(_tx: Transaction) -> None:
         app.wallet.keep_pairing(paired.node, paired.client)

@@ -17,7 +17,7 @@ from doitrust.cli.app import App, pass_app
 from doitrust.cli.carry import Job, carry_out, render_sent, waiting
 from doitrust.cli.options import FILE, argument, command
 from doitrust.cli.org_common import organisation_name
-from doitrust.cli.org_publish import owned_here, publish_next, purpose_of, quoted, warn_legacy
+from doitrust.cli.org_publish import local_only, owned_here, publish_next, purpose_of, quoted, warn_legacy
 from doitrust.cli.signing import chosen, read_key, read_owner, source_of
 from doitrust.errors import Usage
 from doitrust.orgs.drafting import REASONS, ListDraft, check_member_name
@@ -33,6 +33,7 @@ _NAME = argument("name", "The organisation.")
 @_NAME
 @click.option("--member", "members", multiple=True, metavar="KEY[=NAME]", help="A member; repeatable.")
 @click.option("--owner", metavar="ADDRESS-OR-DESCRIPTOR", help="Who shall own it (the signer).")
+@local_only
 @waiting
 @pass_app
 def create(app: App, name: str, members: Sequence[str], owner: str | None, **given: Any) -> None:
@@ -50,7 +51,7 @@ def create(app: App, name: str, members: Sequence[str], owner: str | None, **giv
     publication = publishing.first(name, people, owned_by.script)
 
     def publish() -> None:
-        publication.put_list(app.contents)
+        publication.put_list(app.contents, local_only=given["local_only"])
 
     def kept(tx: Transaction) -> None:
         # A draft may never be sent: it takes the place of no root that is on the chain.
@@ -84,6 +85,7 @@ def _render_created(console: Console, app: App, name: str, value: Mapping[str, A
 @command("add-member", "Add members to the list and publish it.")
 @_NAME
 @argument("keys", "KEY or KEY=MEMBER-NAME.", metavar="KEY[=MEMBER-NAME]...", nargs=-1, required=True)
+@local_only
 @waiting
 @pass_app
 def add_member(app: App, name: str, keys: Sequence[str], **given: Any) -> None:
@@ -100,6 +102,7 @@ def add_member(app: App, name: str, keys: Sequence[str], **given: Any) -> None:
 @command("remove-member", "Leave members out from now on; what they certified stays.")
 @_NAME
 @argument("keys", "The members' keys.", metavar="KEY...", nargs=-1, required=True)
+@local_only
 @waiting
 @pass_app
 def remove_member(app: App, name: str, keys: Sequence[str], **given: Any) -> None:
@@ -119,6 +122,7 @@ def remove_member(app: App, name: str, keys: Sequence[str], **given: Any) -> Non
 @click.option("--height", type=click.IntRange(0), metavar="N", required=True, help="From this block on.")
 @click.option("--reason", type=click.Choice(REASONS), required=True, help="Why.")
 @click.option("--voids-revocations", is_flag=True, help="Undo the key's own revocations as well.")
+@local_only
 @waiting
 @pass_app
 def revoke_member(app: App, name: str, key: str, **given: Any) -> None:
@@ -134,6 +138,7 @@ def revoke_member(app: App, name: str, key: str, **given: Any) -> None:
 @command("reinstate-member", "Lift the withdrawal of a key, for all heights: it was an error.")
 @_NAME
 @argument("key", "The member's key.")
+@local_only
 @waiting
 @pass_app
 def reinstate_member(app: App, name: str, key: str, **given: Any) -> None:
@@ -145,6 +150,7 @@ def reinstate_member(app: App, name: str, key: str, **given: Any) -> None:
 @command("publish", "Publish a member list that you made yourself.")
 @_NAME
 @argument("file", "The list, as docs/formats.md has it.", type=FILE)
+@local_only
 @waiting
 @pass_app
 def publish(app: App, name: str, file: str, **given: Any) -> None:

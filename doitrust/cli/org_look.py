@@ -22,7 +22,7 @@ from doitrust.errors import Refused
 from doitrust.orgs.pins import Pin, Segment, fingerprint
 from doitrust.text import visible
 from doitrust.trust.policy import MAX_WRITES
-from doitrust.workflows import organisations
+from doitrust.workflows import keeping, organisations
 from doitrust.workflows.organisations import Listed, Membership, Overview
 
 
@@ -46,6 +46,8 @@ def _view(app: App, name: str, root: str | None) -> tuple[Overview, bool]:
     return seen, accepted
 
 
+#: Lists that are looked for, the newest first.
+_LISTS = 20
 _ROOT = click.option("--root", metavar="TXID", help="Look along this root, accepted or not.")
 
 
@@ -57,6 +59,13 @@ def show(app: App, name: str, root: str | None) -> None:
     """Show an organisation."""
     seen, accepted = _view(app, name, root)
     value = _organisation_value(app, seen, accepted)
+    with app.progress("Looking for the lists") as progress:
+        found = (
+            []
+            if seen.organisation is None
+            else keeping.where(app.contents, seen.organisation, _LISTS, progress)
+        )
+    value["lists"] = [entry._asdict() for entry in found]
     app.answer(value, lambda console: _render_show(console, value))
 
 
@@ -132,6 +141,10 @@ def _render_show(console: Console, value: dict[str, Any]) -> None:
         for field in ("root", "fingerprint", "owner", "cid", "members"):
             shown = "not to be had" if value[field] is None else str(value[field])
             console.print(Text(f"{field:<12}{shown}"))
+    for entry in value["lists"]:
+        style = "dim" if len(entry["places"]) > 1 else "yellow"
+        had = ", ".join(visible(place) for place in entry["places"]) or "nowhere now"
+        console.print(Text(f"list of block {entry['height']}: {had}", style), soft_wrap=True)
     own = sum(write["counts"] is True for write in value["writes"])
     foreign = sum(write["counts"] is False for write in value["writes"])
     if value["root"] is None:
@@ -156,6 +169,36 @@ def _render_history(console: Console, value: dict[str, Any]) -> None:
     if value["root"] is None:
         console.print("\nIts roots, any of which could be meant:")
         render_candidates(console, value["name"], value["candidates"])
+
+
+@command("keep", "Keep all lists of an organisation alive: fetch them, and hand them to your IPFS node.")
+@argument("name", ORGANISATION)
+@_ROOT
+@pass_app
+def keep(app: App, name: str, root: str | None) -> int:
+    """Keep the lists; the status is 1 if one can't be had anywhere."""
+    seen, _ = _view(app, name, root)
+    if seen.organisation is None:
+        raise Refused(
+            f"you have not accepted {seen.name}: whose lists they are isn't known",
+            hint=f"doitrust org accept {quoted(seen.name)}; or --root TXID",
+            code="organization_not_accepted",
+        )
+    with app.progress("Fetching the lists") as progress:
+        kept = keeping.keep(app.contents, seen.organisation, progress)
+    value = [entry._asdict() for entry in kept]
+    app.answer(value, lambda console: _render_kept(console, value))
+    return int(any(entry.size is None for entry in kept))
+
+
+def _render_kept(console: Console, value: list[dict[str, Any]]) -> None:
+    for entry in value:
+        if entry["size"] is None:
+            console.print(Text.assemble(("✘ ", "red"), f"{entry['cid']}: nobody has it now"), soft_wrap=True)
+        else:
+            console.print(
+                Text.assemble(("✔ ", "green"), f"{entry['cid']}: {entry['size']} bytes"), soft_wrap=True
+            )
 
 
 @command("members", "The member list in force, now or at a height.")

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import click
+
 from doitrust.chain.descriptors import OwnScript
 from doitrust.chain.scripts import ScriptType, script_type
 from doitrust.chain.tx import Transaction
@@ -19,6 +21,11 @@ from doitrust.workflows import sending
 from doitrust.workflows.publish import Owned, Publication
 from doitrust.workflows.sending import Purpose
 from doitrust.workflows.spending import Order
+
+#: For what publishes content: without it nothing is written that nobody else could read.
+local_only = click.option(
+    "--local-only", is_flag=True, help="Write the record though nobody else has its content yet."
+)
 
 
 def owned_here(app: App, name: str) -> tuple[Chosen, Owned]:
@@ -87,7 +94,7 @@ def publish_next(
         return {}
 
     def publish() -> None:
-        publication.put_list(app.contents)
+        publication.put_list(app.contents, local_only=bool(given.get("local_only")))
 
     order = Order(account, source, publication.write)
     job = Job(order, purpose_of(owned.name, publication), question, check, publish)

@@ -17,12 +17,12 @@ from doitrust.cli.app import App, pass_app
 from doitrust.cli.carry import render_sent, send, sent_view, show_draft, waiting
 from doitrust.cli.options import command
 from doitrust.cli.signing import Chosen, chosen, spender_of
-from doitrust.errors import DoitrustError, Refused, Usage
+from doitrust.errors import DoitrustError, Refused, Unavailable, Usage
 from doitrust.orgs.names import name_of_record
 from doitrust.orgs.pins import Pin, Segment
 from doitrust.ports import REFUSED, REPLACED, Entry
 from doitrust.text import visible
-from doitrust.workflows import bumping, cosign, sending
+from doitrust.workflows import bumping, cosign, keeping, sending
 
 
 @command("resume", "Go on with what was signed: judge it, send it again, wait for it. Nothing is paid twice.")
@@ -71,6 +71,7 @@ def _resumed(app: App, entry: Entry, who: Chosen | None, given: Mapping[str, Any
         if waits and who is not None and entry.is_open and bumping.is_last(app.wallet.entries(), entry):
             return value | _bumped(app, entry, who, given)
         if waits:
+            _share(app, entry.tx)
             cosign.outlook(app.chain, app.contents, app.policy(), entry.tx, made_here(app, entry.tx))
         return value | sent_view(send(app, entry.tx, entry.fee, _wait(given)))
     except DoitrustError as error:
@@ -79,6 +80,14 @@ def _resumed(app: App, entry: Entry, who: Chosen | None, given: Mapping[str, Any
         if isinstance(error, Refused):
             sending.give_up(app.node, app.wallet, entry, error)
         return value | {"confirmations": 0, "fee": doi(entry.fee), "error": error.message}
+
+
+def _share(app: App, tx: Transaction) -> None:
+    """What it names may have been put on this computer alone, where there was no network."""
+    try:
+        keeping.share_again(app.contents, tx)
+    except Unavailable as error:
+        app.say(f"What {tx.txid} names could not be handed to the IPFS node: {error.message}")
 
 
 def _bumped(app: App, entry: Entry, who: Chosen, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from doitrust.ports import ContentStore, MeterIndex
+from doitrust.ports import ContentSource, MeterIndex
 from doitrust.trust.policy import Policy
 from doitrust.trust.verdict import Verdict
 from doitrust.workflows.gather import Survey
@@ -35,7 +35,7 @@ class Audit:
     """The meters that `index` knows, or those with a record that names `organisation`, at the index's next tip."""
 
     def __init__(
-        self, index: MeterIndex, contents: ContentStore, policy: Policy, organisation: str | None = None
+        self, index: MeterIndex, contents: ContentSource, policy: Policy, organisation: str | None = None
     ) -> None:
         self._index = index
         self._policy = policy

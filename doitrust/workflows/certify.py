@@ -13,7 +13,7 @@ from doitrust.meters.number import is_din_number, record_name
 from doitrust.meters.pairing import Pairing, age
 from doitrust.meters.record import Certificate
 from doitrust.orgs.membership import Standing
-from doitrust.ports import ChainView, ContentStore, Progress
+from doitrust.ports import ChainView, ContentSource, Progress
 from doitrust.text import visible
 from doitrust.trust.evidence import Evidence
 from doitrust.trust.foresight import foresee
@@ -58,7 +58,7 @@ class Case(NamedTuple):
 
 def open_case(
     chain: ChainView,
-    contents: ContentStore,
+    contents: ContentSource,
     policy: Policy,
     meter: str,
     org: str,

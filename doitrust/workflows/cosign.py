@@ -17,7 +17,7 @@ from doitrust.orgs.drafting import refuse_lost
 from doitrust.orgs.members import MAX_LIST_BYTES, read_members
 from doitrust.orgs.names import name_of_record
 from doitrust.orgs.pins import Pin
-from doitrust.ports import NOT_OURS, ChainView, ContentStore, Signer
+from doitrust.ports import NOT_OURS, ChainView, ContentSource, Signer
 from doitrust.trust.evidence import list_cid
 from doitrust.trust.policy import MAX_WRITES, Policy
 from doitrust.trust.verdict import Verdict
@@ -90,7 +90,7 @@ class Outlook(NamedTuple):
 
 
 def outlook(
-    chain: ChainView, contents: ContentStore, policy: Policy, tx: Transaction, roots: Mapping[str, Pin]
+    chain: ChainView, contents: ContentSource, policy: Policy, tx: Transaction, roots: Mapping[str, Pin]
 ) -> Outlook:
     """Judge what a signed transaction writes, before it is sent. Raises `Refused` for what would not count.
 
@@ -107,7 +107,7 @@ def outlook(
 
 
 def _meter_outlook(
-    chain: ChainView, contents: ContentStore, policy: Policy, tx: Transaction, meter: str, value: bytes
+    chain: ChainView, contents: ContentSource, policy: Policy, tx: Transaction, meter: str, value: bytes
 ) -> Outlook:
     try:
         org = read_record(value).org
@@ -119,7 +119,7 @@ def _meter_outlook(
     return Outlook(certify.judge_ahead(case, tx, chain)[0])
 
 
-def check_list(chain: ChainView, contents: ContentStore, pin: Pin | None, org: str, value: bytes) -> Outlook:
+def check_list(chain: ChainView, contents: ContentSource, pin: Pin | None, org: str, value: bytes) -> Outlook:
     """Raise `Refused` if a list to be published has lost what earlier lists of `org` withdrew."""
     cid = list_cid(value)
     try:

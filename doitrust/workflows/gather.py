@@ -15,7 +15,7 @@ from doitrust.meters.number import record_name as meter_record
 from doitrust.meters.record import read_record
 from doitrust.orgs.members import MAX_LIST_BYTES
 from doitrust.orgs.names import record_name as organisation_record
-from doitrust.ports import ChainView, ContentStore, Progress
+from doitrust.ports import ChainView, ContentSource, Progress
 from doitrust.trust.evidence import (
     Evidence,
     Located,
@@ -39,7 +39,7 @@ _TOGETHER = 50
 
 def gather(
     chain: ChainView,
-    contents: ContentStore,
+    contents: ContentSource,
     policy: Policy,
     meters: Sequence[str],
     *,
@@ -63,7 +63,7 @@ def gather(
 
 def _attempt(
     chain: ChainView,
-    contents: ContentStore,
+    contents: ContentSource,
     policy: Policy,
     meters: Sequence[str],
     organisations: Sequence[str],
@@ -81,7 +81,7 @@ class Survey:
     What they say is gathered and judged once. `tip` is read first, and every verdict belongs to it.
     """
 
-    def __init__(self, chain: ChainView, contents: ContentStore, policy: Policy) -> None:
+    def __init__(self, chain: ChainView, contents: ContentSource, policy: Policy) -> None:
         gathering = _Gathering(chain, contents, policy, None)
         gathering.organisations([pin.name for pin in policy.pins])
         self._ground = gathering
@@ -117,7 +117,7 @@ class _Gathering:
     """One attempt: the tip is read first, and everything belongs to it."""
 
     chain: ChainView
-    contents: ContentStore
+    contents: ContentSource
     policy: Policy
     progress: Progress | None
     known_tip: InitVar[Tip | None] = None

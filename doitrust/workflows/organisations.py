@@ -12,7 +12,7 @@ from doitrust.orgs.members import Member, MemberList
 from doitrust.orgs.names import RECORD_PREFIX, name_of_record, record_name
 from doitrust.orgs.pins import Pin, Segment, fingerprint, matching_root
 from doitrust.orgs.timeline import JudgedWrite
-from doitrust.ports import ChainView, ContentStore
+from doitrust.ports import ChainView, ContentSource
 from doitrust.trust.evidence import Evidence, NameWrite
 from doitrust.trust.judge import Judge
 from doitrust.trust.organisations import Organisation
@@ -66,7 +66,7 @@ class Listed(NamedTuple):
 
 
 def overview(
-    chain: ChainView, contents: ContentStore, name: str, pin: Pin | None, max_writes: int
+    chain: ChainView, contents: ContentSource, name: str, pin: Pin | None, max_writes: int
 ) -> Overview:
     """Look at one organisation; its lists are fetched only along the pin."""
     policy = Policy(() if pin is None else (pin,), max_writes=max_writes)
@@ -119,7 +119,7 @@ def no_organisation(name: str, network: Network) -> Refused:
     return Refused(f"there is no organisation {name} on {network.name}", hint="see: doitrust org list")
 
 
-def _written(chain: ChainView, contents: ContentStore, name: str, pin: Pin | None) -> Evidence:
+def _written(chain: ChainView, contents: ContentSource, name: str, pin: Pin | None) -> Evidence:
     """Evidence about an organisation that must be in the chain."""
     seen = overview(chain, contents, name, pin, MAX_WRITES)
     if not seen.candidates:
@@ -128,7 +128,7 @@ def _written(chain: ChainView, contents: ContentStore, name: str, pin: Pin | Non
 
 
 def make_pin(
-    chain: ChainView, contents: ContentStore, name: str, segments: Sequence[Segment], min_confirmations: int
+    chain: ChainView, contents: ContentSource, name: str, segments: Sequence[Segment], min_confirmations: int
 ) -> Pin:
     """Return the pin for these segments if it may be accepted (O2, C6); raises `Refused` saying why not.
 
@@ -168,7 +168,7 @@ def make_pin(
     return pin
 
 
-def roots_by_fingerprint(chain: ChainView, contents: ContentStore, name: str, wanted: str) -> str:
+def roots_by_fingerprint(chain: ChainView, contents: ContentSource, name: str, wanted: str) -> str:
     """Return the one root of `name` whose fingerprint is `wanted`; raises `Refused` if none or several are."""
     evidence = _written(chain, contents, name, None)
     txids = [w.tx.txid for w in evidence.writes(record_name(name)) if w.place is not None]

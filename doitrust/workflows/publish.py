@@ -17,11 +17,12 @@ from doitrust.orgs.drafting import ListDraft, disagreements, refuse_lost
 from doitrust.orgs.members import MAX_LIST_BYTES, MemberList, read_members
 from doitrust.orgs.names import record_name
 from doitrust.orgs.pins import Pin, Segment
-from doitrust.ports import ChainView, ContentStore
+from doitrust.ports import ChainView, ContentSource, ContentStore
 from doitrust.trust.evidence import Evidence, list_cid
 from doitrust.trust.foresight import foresee
 from doitrust.trust.judge import Judge
 from doitrust.trust.policy import MAX_WRITES, Policy
+from doitrust.workflows import keeping
 from doitrust.workflows.organisations import Overview, overview
 from doitrust.workflows.sending import refuse_changed
 
@@ -36,10 +37,13 @@ class Publication(NamedTuple):
     cid: str
     data: bytes | None = None
 
-    def put_list(self, contents: ContentStore) -> None:
-        """Put the list where others find it: before its record can be seen, and not before it is signed."""
+    def put_list(self, contents: ContentStore, *, local_only: bool = False) -> None:
+        """Put the list where others find it: before its record can be seen, and not before it is signed.
+
+        Raises `Refused` if nobody else could have it, unless `local_only`.
+        """
         if self.data is not None:
-            contents.put_file(self.data)
+            keeping.publish(contents, self.data, local_only=local_only)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Owned:
 
 
 def find(
-    chain: ChainView, contents: ContentStore, name: str, pin: Pin | None, owner: Callable[[bytes], bool]
+    chain: ChainView, contents: ContentSource, name: str, pin: Pin | None, owner: Callable[[bytes], bool]
 ) -> Owned:
     """Return the organisation that `pin` means, or else the one timeline whose `owner` we are.
 
@@ -110,7 +114,9 @@ def find(
     )
 
 
-def _pin_of_owner(chain: ChainView, contents: ContentStore, name: str, owner: Callable[[bytes], bool]) -> Pin:
+def _pin_of_owner(
+    chain: ChainView, contents: ContentSource, name: str, owner: Callable[[bytes], bool]
+) -> Pin:
     seen = overview(chain, contents, name, None, MAX_WRITES)
     pins = [Pin(name, (Segment(candidate.root),)) for candidate in seen.candidates[:_MOST_CANDIDATES]]
     mine = [pin for pin in pins if _owned_by(seen, pin, owner)]
@@ -124,7 +130,7 @@ def _pin_of_owner(chain: ChainView, contents: ContentStore, name: str, owner: Ca
     return mine[0]
 
 
-def refuse_owned(chain: ChainView, contents: ContentStore, name: str, owner: bytes) -> None:
+def refuse_owned(chain: ChainView, contents: ContentSource, name: str, owner: bytes) -> None:
     """Raise `Refused` if `owner` has the organisation: a first list would follow its last, and lose what that says."""
     seen = overview(chain, contents, name, None, MAX_WRITES)
     pins = [Pin(name, (Segment(candidate.root),)) for candidate in seen.candidates[:_MOST_CANDIDATES]]

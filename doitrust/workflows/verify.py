@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from doitrust.ports import ChainView, ContentStore, Progress
+from doitrust.ports import ChainView, ContentSource, Progress
 from doitrust.trust.evidence import Evidence
 from doitrust.trust.judge import Judge
 from doitrust.trust.policy import Policy
@@ -20,7 +20,7 @@ class Verification(NamedTuple):
 
 def verify(
     chain: ChainView,
-    contents: ContentStore,
+    contents: ContentSource,
     policy: Policy,
     meters: Sequence[str],
     *,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from doitrust.meters.number import number_of_record
 from doitrust.orgs.names import record_name
-from doitrust.ports import ContentStore, MeterIndex
+from doitrust.ports import ContentSource, MeterIndex
 from doitrust.trust.evidence import Missing, Tip
 from doitrust.trust.policy import Policy
 from doitrust.trust.reports import Status
@@ -36,7 +36,7 @@ class Watch:
     def __init__(
         self,
         index: Callable[[], MeterIndex],
-        contents: ContentStore,
+        contents: ContentSource,
         policy: Policy,
         meters: Sequence[str] = (),
     ) -> None:
