@@ -35,6 +35,7 @@ from cli import (
     temporary_folder,
 )
 from devnet_world import ALICE, BOB, MINER, NAME_AMOUNT, ROOT, Coin, Key, World, coin_of, recorded_file
+from PIL import Image
 from rpc_node import SECRET
 from test_architecture import BASE, PURE, ROOMS
 
@@ -953,7 +954,20 @@ class Writers:
         client, member = self.admin["client"]["key"], self.max["member"]["key"]
         self.do("node", "pi init")
         self.do("node", "pi pair", "--client", client, "--source", telegram, "--out", pairing)
-        certify = ("meter certify", pairing, "--org", "Gilde", "--seal", "A-1", "--fund", "1")
+        picture = self.folder / "seal.png"
+        Image.new("RGB", (8, 6)).save(picture)
+        certify = (
+            "meter certify",
+            pairing,
+            "--org",
+            "Gilde",
+            "--seal",
+            "A-1",
+            "--fund",
+            "1",
+            "--photo",
+            picture,
+        )
         self.do("max", *certify, "--dry-run")
         self.sent = self.both("max", member, *certify)
         self.do("max", *certify)  # stands already
@@ -963,6 +977,15 @@ class Writers:
         self.do("max", "tx resume")
         self.do("max", "devnet mine", 6)
         self.do("max", "meter label", METER, "--out", self.folder / "label.pdf")
+        show = ("meter show", METER, "--photos", self.folder / "photos")
+        (shown,) = self.do("max", *show)["photos"]
+        self.lose(shown["cid"])
+        self.do("max", *show)
+
+    def lose(self, cid: str) -> None:
+        """Nobody has it any more."""
+        (block,) = (self.folder / "net" / "ipfs").glob(f"*/{cid}")
+        block.unlink()
 
     def revoke(self) -> None:
         """It is revoked, and certified once more by PSBT."""
@@ -1019,6 +1042,10 @@ class Writers:
         self.do("max", "org accept-ownership", "Gilde", "--out", file)
         self.both("admin", self.admin["owner"]["key"], "org transfer", "Gilde", address, "--acceptance", file)
         self.do("admin", "org renew", "Gilde", fails=True)  # not the owner any more
+        kept = self.do("max", "org keep", "Gilde")
+        self.lose(kept[-1]["cid"])
+        self.do("max", "org keep", "Gilde")
+        self.do("max", "org show", "Gilde")
 
 
 def _pairing(number: int) -> dict[str, Any]:

@@ -59,13 +59,6 @@ def show(app: App, name: str, root: str | None) -> None:
     """Show an organisation."""
     seen, accepted = _view(app, name, root)
     value = _organisation_value(app, seen, accepted)
-    with app.progress("Looking for the lists") as progress:
-        found = (
-            []
-            if seen.organisation is None
-            else keeping.where(app.contents, seen.organisation, _LISTS, progress)
-        )
-    value["lists"] = [entry._asdict() for entry in found]
     app.answer(value, lambda console: _render_show(console, value))
 
 
@@ -116,6 +109,12 @@ def _organisation_value(app: App, seen: Overview, accepted: bool) -> dict[str, A
             if write.place is not None
         ]
     root = None if seen.organisation is None else seen.organisation.pin.segments[-1].root
+    with app.progress("Looking for the lists") as progress:
+        lists = (
+            []
+            if seen.organisation is None
+            else keeping.where(app.contents, seen.organisation, _LISTS, progress)
+        )
     return {
         "name": seen.name,
         "accepted": accepted,
@@ -125,6 +124,7 @@ def _organisation_value(app: App, seen: Overview, accepted: bool) -> dict[str, A
         "sequence": None if found is None else found.sequence,
         "cid": None if last is None else visible(last.write.value.decode("utf-8", "replace"), 120),
         "members": None if found is None else len(found.members),
+        "lists": [entry._asdict() for entry in lists],
         "network": app.network.name,
         "writes": writes,
     }
