@@ -89,7 +89,15 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Remote:
         for who in stories.RICH:
             made.reach(who, client.port)
         with made.mining():
-            told = made.do("admin", "org", "create", ORG, "--member", f"{stories.key_of('max')}=Max Maier")
+            told = made.do(
+                "admin",
+                "org",
+                "create",
+                ORG,
+                "--local-only",
+                "--member",
+                f"{stories.key_of('max')}=Max Maier",
+            )
         assert told["confirmations"] == 1
         made.mine(5)
         made.lists_for("max", "eve")
@@ -134,8 +142,8 @@ def test_certified_and_revoked_over_rpc(remote: tuple[Remote, Proxy]) -> None:
 def test_the_list_is_changed_over_rpc(remote: tuple[Remote, Proxy]) -> None:
     made, _ = remote
     with made.mining():
-        made.do("admin", "org", "add-member", ORG, f"{stories.key_of('mia')}=Mia Meier")
-        made.do("admin", "org", "remove-member", ORG, stories.key_of("max"))
+        made.do("admin", "org", "add-member", ORG, "--local-only", f"{stories.key_of('mia')}=Mia Meier")
+        made.do("admin", "org", "remove-member", ORG, "--local-only", stories.key_of("max"))
     made.lists_for("max")
     assert len(made.org_writes()) == 3
     ran = certify(made, fails=True)
@@ -323,14 +331,16 @@ def test_the_owners_last_list_is_heard_from_the_second_source(remote: tuple[Remo
     made, proxy = remote
     max_key, mia = stories.key_of("max"), stories.key_of("mia")
     with made.mining():
-        told = made.do("admin", "org", "revoke-member", ORG, max_key, "--height", "1", "--reason", "left")
+        told = made.do(
+            "admin", "org", "revoke-member", ORG, "--local-only", max_key, "--height", "1", "--reason", "left"
+        )
     proxy.lies["name_history"] = forgetful(told["txid"])
     second = f'[node2]\nurl = "http://127.0.0.1:{proxy.target}"\nuser = "{_USER}"\n'
     config = made.home("admin") / "config.toml"
     config.write_text(config.read_text() + second)
     env = {"DOITRUST_NODE2_PASSWORD": _PASSWORD}
     with made.mining():
-        made.do("admin", "org", "add-member", ORG, mia, env=env)
+        made.do("admin", "org", "add-member", ORG, "--local-only", mia, env=env)
     made.lists_for("max")
     withdrawn = {m["key"]: m["revoked"] for m in made.do("max", "org", "members", ORG)}
     assert withdrawn[max_key] is not None
