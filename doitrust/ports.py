@@ -155,8 +155,8 @@ class Node(ChainView, CoinView, Broadcaster, Protocol):
         """Make a block if this chain makes its own and may (the embedded one with automine); otherwise False."""
 
 
-#: States of a journal entry: signed and kept, handed to the network, told to the user as confirmed, given up, in
-#: favour of one that pays more (whose txid is its note).
+#: States of a journal entry: signed and kept, handed to the network, told to the user as confirmed, given up, and
+#: another version of it counts, whose txid is its note.
 SIGNED, SENT, DONE, REFUSED, REPLACED = "signed", "sent", "done", "refused", "replaced"
 
 
@@ -178,6 +178,22 @@ class Entry(NamedTuple):
         return self.state in (SIGNED, SENT)
 
 
+def versions(entries: Sequence[Entry], txid: str) -> list[Entry]:
+    """All versions of a transaction that was signed several times, oldest first; empty if the journal hasn't got it."""
+    linked = {txid}
+    while True:
+        more = {
+            other
+            for entry in entries
+            if entry.state == REPLACED and linked & {entry.tx.txid, entry.note}
+            for other in (entry.tx.txid, entry.note)
+        }
+        if more <= linked:
+            break
+        linked |= more
+    return [entry for entry in entries if entry.tx.txid in linked and entry.state != REFUSED]
+
+
 class Journal(Protocol):
     """What was signed and sent. All methods raise `Unavailable` if the disk refuses."""
 
@@ -187,16 +203,22 @@ class Journal(Protocol):
         """Keep a signed transaction before anybody else sees it; raises `Refused` if an open entry spends its coins."""
 
     def mark(self, txid: str, state: str, note: str = "") -> None:
-        """Say what became of a transaction; one that is no longer open gives its coins free."""
+        """Say what became of a transaction; one that is no longer open gives its coins free.
+
+        Of one that another version took the place of nothing is said.
+        """
 
     def replace(self, old: str, tx: Transaction, fee: int, now: int) -> None:
         """Keep a signed transaction that does the same as the open entry `old` for more, in its place.
 
-        Raises `Refused` if that is open no more, or another open entry spends one of its coins.
+        Raises `Refused` if that is open no more, or another open entry spends one of its coins, or what it makes.
         """
 
-    def revert(self, new: str, old: str) -> None:
-        """The replaced `old` was mined, not `new`."""
+    def choose(self, txid: str) -> None:
+        """Let this version of a transaction be the one that counts, in the place of all others."""
+
+    def refuse(self, txid: str, why: str) -> None:
+        """Give up a version that nobody takes: the one that it should have replaced, if any, counts again."""
 
     def entries(self) -> list[Entry]:
         """All of it, oldest first."""

@@ -1,5 +1,8 @@
 """What waits too long is replaced by the same for more: paid once, and whichever of them is mined is told."""
 
+import json
+import shutil
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from doitrust.chain.mandate import MIN_FEE_RATE
 from doitrust.chain.networks import DEVNET
 from doitrust.chain.tx import Transaction
 from doitrust.cli.app import App
+from doitrust.errors import UserRefused
 from doitrust.ports import DONE, REFUSED, REPLACED, SENT, UnspentCoin
 
 PAID = 10_000_000
@@ -104,7 +108,7 @@ def test_the_replaced_one_may_be_mined_all_the_same(story: Story, which: int) ->
     mine_only(story, raw_of(story, txids[which]))
     (told,) = story.do("max", "tx", "resume")
     assert (told["txid"], told["confirmations"], told["error"]) == (txids[which], 1, None)
-    states = [REPLACED, REPLACED, REFUSED]
+    states = [REPLACED, REPLACED, REPLACED]
     states[which] = DONE
     assert story.states("max") == states
     assert Decimal(told["fee"]) * 10**8 == story.journal("max")[which].fee
@@ -240,21 +244,32 @@ def test_a_boards_write_is_replaced_by_psbt(story: Story) -> None:
 
 
 def test_a_psbt_holds_one(story: Story) -> None:
-    waiting(story)
-    waiting(story, OTHER_METER)
-    file = story.folder / "both.psbt"
-    error = story.fail(
-        "max", "tx", "resume", "--bump", "--signer", f"psbt:{file}", "--from", key_of("max"), status=2
-    )
+    story.fund(keys("max")["member"]["address"])
+    txids = [waiting(story), waiting(story, OTHER_METER)]
+    file = story.folder / "one.psbt"
+    by_file = ("--bump", "--no-wait", "--signer", f"psbt:{file}", "--from", key_of("max"))
+    error = story.fail("max", "tx", "resume", *by_file, status=2)
     assert "one transaction" in error["message"]
     assert not file.exists()
+    (drafted,) = story.do("max", "tx", "resume", txids[1][:12], *by_file)
+    assert (drafted["txid"], drafted["psbt"]) == (txids[1], str(file))
+    error = story.fail("max", "tx", "resume", "00" * 32, *by_file, status=2)
+    assert "tx list" in error["hint"]
+
+
+def test_of_a_row_a_psbt_holds_the_last(story: Story) -> None:
+    txids = [waiting(story), waiting(story, OTHER_METER)]
+    file = story.folder / "last.psbt"
+    by_file = ("--bump", "--no-wait", "--signer", f"psbt:{file}", "--from", key_of("max"))
+    told = story.do("max", "tx", "resume", *by_file)
+    assert [(each["txid"], each["psbt"]) for each in told] == [(txids[0], None), (txids[1], str(file))]
 
 
 def test_somebody_elses_key_replaces_nothing(story: Story) -> None:
     old = waiting(story)
-    ran = story.run("max", "tx", "resume", "--bump", "--no-wait", "--json", env={"DOITRUST_SIGNER": "psbt:x"})
-    assert ran.status == 1
-    assert "not yours" in ran.value[0]["error"]
+    shutil.copy(story.home("eve") / "keys" / "eve.json", story.home("max") / "keys")
+    (told,) = story.do("max", "tx", "resume", "--bump", "--no-wait", "--signer", "keystore:eve")
+    assert (told["txid"], told["replaced"]) == (old, None)
     assert story.waiting() == [old]
     assert story.states("max") == [SENT]
 
@@ -327,3 +342,227 @@ def test_killed_anywhere_it_is_paid_once(story: Story, step: tuple[type, str, bo
     assert len(story.meter_writes()) == 1
     assert story.paid(script_of(pairing_of().ms, DEVNET)) == PAID
     assert sorted(set(story.states("max")) - {REPLACED}) == [DONE]
+
+
+# ---- what an attacker found: nothing is lost, nothing paid twice, whoever else acts
+
+
+def test_another_machine_that_was_faster_costs_nothing(story: Story) -> None:
+    """The node refuses our version: the journal goes on, and the same command writes nothing beside it."""
+    old = waiting(story)
+    shutil.copytree(story.home("max"), story.home("laptop"))
+    bump(story, "laptop")
+    bump(story, "laptop")
+    ran = story.run("max", "tx", "resume", "--bump", "--no-wait", "--json")
+    assert (ran.status, "insufficient fee" in ran.value[0]["error"]) == (1, True)
+    assert story.states("max") == [SENT, REFUSED]
+    ran = story.run(
+        "max",
+        "meter",
+        "certify",
+        story.pairing(),
+        "--org",
+        ORG,
+        "--seal",
+        "A-1",
+        "--fund",
+        "0.1",
+        "--no-wait",
+    )
+    assert ran.status == 1  # ours is evicted, and said so
+    story.mine(1)
+    assert len(story.meter_writes()) == 1
+    assert story.paid(script_of(pairing_of().ms, DEVNET)) == PAID
+    assert old not in [txid for txid, _ in story.meter_writes()]
+
+
+def test_a_write_that_waits_from_another_home_is_not_written_again(story: Story) -> None:
+    shutil.copytree(story.home("max"), story.home("laptop"))
+    file = story.pairing()
+    certify = ("meter", "certify", file, "--org", ORG, "--seal", "A-1", "--no-wait")
+    told = story.do("laptop", *certify)
+    error = story.fail("max", *certify)
+    assert (error["code"], told["txid"] in error["message"]) == ("under_way", True)
+    assert len(story.waiting()) == 1
+
+
+def test_a_replacement_with_another_coin_has_a_higher_rate_too(story: Story) -> None:
+    """It is larger, so a fee that is only higher would be refused."""
+    (coin,) = coins_of(story)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Devnet, "fee_rate", lambda _: 20 * MIN_FEE_RATE)
+        amount = f"{Decimal(coin.value - 2_010_000) / 10**8:f}"
+        old = story.certify("max", METER, "--fund", amount, "--no-wait")["txid"]
+    story.fund(keys("max")["member"]["address"], "3")
+    (bumped,) = bump(story)
+    assert (bumped["replaced"], bumped["error"]) == (old, None)
+    assert story.waiting() == [bumped["txid"]]
+
+
+def test_a_command_that_waits_learns_of_the_bump(story: Story) -> None:
+    file = story.pairing()
+    process = story.start("max", "meter", "certify", file, "--org", ORG, "--seal", "A-1", "--json")
+    until = time.monotonic() + 60
+    while story.states("max") != [SENT]:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    (bumped,) = bump(story)
+    story.mine(1)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert (json.loads(out)["txid"], json.loads(out)["confirmations"]) == (bumped["txid"], 1)
+    assert story.states("max") == [REPLACED, DONE]
+
+
+def test_a_root_is_the_one_that_was_mined_whoever_looks(story: Story) -> None:
+    """`org create` waits in one process, is bumped in another, and the first version is mined."""
+    process = story.start("admin", "org", "create", "Zweite", "--member", key_of("eve"), "--json")
+    until = time.monotonic() + 60
+    while not story.waiting():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    (old,) = story.waiting()
+    bump(story, "admin")
+    mine_only(story, raw_of(story, old, "admin"))
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, json.loads(out)["txid"]) == (0, old)
+    assert story.do("admin", "org", "share", "Zweite")["root"] == old
+    assert story.do("admin", "tx", "resume") == []
+    assert sorted(story.states("admin")[-2:]) == [DONE, REPLACED]
+
+
+def test_a_root_that_was_never_mined_is_not_remembered(story: Story) -> None:
+    old = story.do("admin", "org", "create", "Zweite", "--member", key_of("eve"), "--no-wait")["root"]
+    shutil.copytree(story.home("admin"), story.home("laptop"))
+    bump(story, "laptop")
+    bump(story, "laptop")
+    assert story.run("admin", "tx", "resume", "--bump", "--no-wait").status == 1
+    assert story.do("admin", "org", "share", "Zweite")["root"] == old
+    mine_only(story, raw_of(story, old, "admin"))
+    (told,) = story.do("admin", "tx", "resume")
+    assert (told["txid"], told["root"], told["confirmations"]) == (old, old, 1)
+
+
+def test_an_accepted_root_is_never_replaced(story: Story) -> None:
+    """A reorganisation brought it back into the mempool: another root would be another organisation."""
+    story.automine(on=True)
+    root = story.do("admin", "org", "create", "Dritte", "--member", key_of("max"))["root"]
+    story.confirm_root("admin", "Dritte", root)
+    story.automine(on=False)
+    with story.devnet() as devnet:
+        located = devnet.transaction(root)
+        assert located is not None
+        assert located.place is not None
+        devnet.forbid(located.place.block)
+    assert root in story.waiting()
+    story.do("admin", "tx", "resume", "--no-wait")
+    told = bump(story, "admin")
+    assert [each["replaced"] for each in told] == [None] * len(told)
+    assert root in story.waiting()
+
+
+def test_a_new_root_is_told(story: Story) -> None:
+    story.do("admin", "org", "create", "Zweite", "--member", key_of("eve"), "--no-wait")
+    ran = story.run("admin", "tx", "resume", "--bump", "--no-wait")
+    (root,) = story.waiting()
+    assert f"org accept Zweite --root {root}" in " ".join(ran.out.split())
+
+
+def test_a_reorganisation_to_the_other_version_is_noticed(story: Story) -> None:
+    where = story.do(
+        "client", "seal", "address", "--node", pairing_of().node.hex(), "--client", client_key().hex()
+    )["address"]
+    story.fund(where, "0.5")
+    receiver = keys("eve")["client"]["address"]
+    spend = ("seal", "spend", where, "--to", receiver, "--amount", "0.1", "--no-wait")
+    old = story.do("client", *spend)["txid"]
+    (bumped,) = bump(story, "client")
+    mine_only(story, raw_of(story, old, "client"))
+    assert story.do("client", "tx", "resume")[0]["txid"] == old
+    new = raw_of(story, bumped["txid"], "client")
+    with story.devnet() as devnet:
+        devnet.forbid(devnet.tip().hash)
+        devnet.mine_with([new])
+    (told,) = story.do("client", "tx", "resume")
+    assert (told["txid"], told["confirmations"], told["error"]) == (bumped["txid"], 1, None)
+    assert story.paid(script_of(receiver, DEVNET)) == PAID
+
+
+def test_nothing_of_ours_is_thrown_away(story: Story) -> None:
+    """While the question stands another process certifies on the change of what is bumped."""
+    waiting(story)
+    real = App.ask
+    asked: list[str] = []
+
+    def ask(app: App, question: str, *shown: str) -> None:
+        if "instead of" in question and not asked:
+            asked.append(question)
+            story.certify("max", OTHER_METER, "--no-wait")
+        real(app, question, *shown)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(App, "ask", ask)
+        ran = story.run("max", "tx", "resume", "--bump", "--no-wait", "--json")
+    assert ran.status == 1
+    assert "spends the change" in ran.value[0]["error"]
+    assert len(story.waiting()) == 2
+    assert story.states("max") == [SENT, SENT]
+
+
+def test_close_to_its_expiry_it_is_bumped_without_the_names_coin(story: Story) -> None:
+    """What waits and spends that coin can stop the chain: its replacement is the cure."""
+    story.automine(on=True)
+    story.certify("max")
+    story.automine(on=False)
+    story.mine(18)
+    old = story.do("max", "meter", "renew", METER, "--no-wait")["txid"]
+    with story.devnet() as devnet:
+        for _ in range(6):
+            devnet.mine_with([])
+    told = bump(story)
+    assert [(each["replaced"], each["error"]) for each in told] == [(old, None)]
+    assert len(tx(story, told[0]["txid"]).inputs) == len(tx_in(story, old).inputs) - 1
+    assert story.waiting() == [told[0]["txid"]]
+
+
+def tx_in(story: Story, txid: str) -> Transaction:
+    return next(entry.tx for entry in story.journal("max") if entry.tx.txid == txid)
+
+
+def test_a_long_row_is_bumped_as_far_as_a_signer_pays(story: Story) -> None:
+    for number in range(6):
+        meter = f"1EMH{12345680 + number:010}"
+        story.certify("max", meter, "--no-wait", server_id=f"0a01454d48{12345680 + number:010x}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Devnet, "fee_rate", lambda _: 25 * MIN_FEE_RATE)
+        told = bump(story)
+    assert [each["error"] for each in told] == [None] * 6
+    assert [each["replaced"] is not None for each in told] == [False] * 5 + [True]
+
+
+def test_no_to_the_second_leaves_the_first_told(story: Story) -> None:
+    story.fund(keys("max")["member"]["address"])
+    waiting(story)
+    waiting(story, OTHER_METER)
+    answers = iter([True, False])
+
+    def ask(_app: App, _question: str, *_shown: str) -> None:
+        if not next(answers):
+            raise UserRefused("you said no")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(App, "ask", ask)
+        ran = story.run("max", "tx", "resume", "--bump", "--no-wait", "--json")
+    assert ran.status == 5
+    assert [each["error"] for each in ran.value] == [None, "you said no"]
+    assert ran.value[0]["replaced"] is not None
+
+
+def test_what_was_never_sent_is_sent_before_more_is_paid(story: Story) -> None:
+    story.automine(on=True)
+    story.do("max", "meter", "prepare", METER)
+    file = story.pairing()
+    signed = story.do("max", "meter", "certify", file, "--org", ORG, "--seal", "A-1", "--offline")
+    story.automine(on=False)
+    (told,) = bump(story)
+    assert (told["txid"], told["fee"], told["replaced"]) == (signed["txid"], signed["fee"], None)

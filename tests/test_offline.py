@@ -9,8 +9,10 @@ import pytest
 from cli import Ran
 from story import METER, ORG, OTHER_METER, Story, key_of, keys, organised
 
+from doitrust.adapters.devnet import Devnet
 from doitrust.chain.address import script_of
 from doitrust.chain.networks import DEVNET
+from doitrust.errors import Refused
 from doitrust.meters.multisig import pairing_outputs
 from doitrust.ports import DONE, REFUSED, SIGNED
 
@@ -162,7 +164,7 @@ def test_nobody_is_accepted(story: Story) -> None:
 
 def test_what_is_a_week_old_is_too_old(story: Story) -> None:
     prepare(story)
-    path = story.home("max") / "offline.json"
+    path = story.home("max") / "offline-devnet.json"
     document = json.loads(path.read_text())
     document["taken"] -= 8 * 24 * 3600
     path.write_text(json.dumps(document))
@@ -218,7 +220,7 @@ CHANGES = [
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_damaged_file_is_one_line(story: Story, change: Any) -> None:
     prepare(story)
-    path = story.home("max") / "offline.json"
+    path = story.home("max") / "offline-devnet.json"
     document = json.loads(path.read_text())
     change(document)
     path.write_text(json.dumps(document))
@@ -231,7 +233,7 @@ def test_a_damaged_file_is_one_line(story: Story, change: Any) -> None:
 
 def test_a_fee_that_is_none_of_ours_is_not_signed(story: Story) -> None:
     prepare(story)
-    path = story.home("max") / "offline.json"
+    path = story.home("max") / "offline-devnet.json"
     document = json.loads(path.read_text())
     document["fee_rate"] = 50_000_000
     path.write_text(json.dumps(document))
@@ -242,7 +244,7 @@ def test_a_fee_that_is_none_of_ours_is_not_signed(story: Story) -> None:
 def test_a_foreign_source_stays_foreign(story: Story) -> None:
     """What one stranger said is no more worth in the cellar."""
     prepare(story, METER)
-    path = story.home("max") / "offline.json"
+    path = story.home("max") / "offline-devnet.json"
     document = json.loads(path.read_text())
     document["own"] = False
     path.write_text(json.dumps(document))
@@ -260,7 +262,7 @@ def test_the_funds_arrive(story: Story) -> None:
 
 def test_the_file_is_for_its_owner_alone(story: Story) -> None:
     prepare(story)
-    assert (story.home("max") / "offline.json").stat().st_mode & 0o077 == 0
+    assert (story.home("max") / "offline-devnet.json").stat().st_mode & 0o077 == 0
 
 
 def test_what_can_not_be_taken_along_is_named(story: Story) -> None:
@@ -270,3 +272,104 @@ def test_what_can_not_be_taken_along_is_named(story: Story) -> None:
     assert "list_missing" in ran.err
     ran = certify(story)
     assert (ran.status, ran.error["code"]) == (1, "membership_unknown")
+
+
+# ---- what an attacker found
+
+
+def test_two_trips_with_one_preparation(story: Story) -> None:
+    """What the first trip spent is not spent again."""
+    prepare(story, METER, OTHER_METER)
+    signed(story)
+    story.do("max", "tx", "resume")
+    signed(story, OTHER_METER)
+    (sent,) = story.do("max", "tx", "resume")
+    assert sent["error"] is None
+    assert len(story.meter_writes(OTHER_METER)) == 1
+
+
+def test_what_rests_on_a_given_up_one_is_given_up_too(story: Story) -> None:
+    story.certify("mia")
+    story.do("mia", "meter", "revoke", METER, "--org", ORG, "--reason", "x")
+    prepare(story)
+    signed(story)
+    signed(story, OTHER_METER)
+    sent = story.run("max", "tx", "resume", "--json")
+    assert sent.status == 1
+    assert [("(C4)" in each["error"], "given up" in each["error"]) for each in sent.value] == [
+        (True, False),
+        (False, True),
+    ]
+    assert story.states("max") == [REFUSED, REFUSED]
+    story.certify("max", OTHER_METER)  # nothing is in the way
+    assert len(story.meter_writes(OTHER_METER)) == 1
+
+
+def test_what_was_certified_before_is_not_paid_twice(story: Story) -> None:
+    story.certify("max", METER, "--fund", "0.1")
+    prepare(story)
+    file = story.home("max").parent / f"max-{METER}.json"
+    arguments = ("meter", "certify", file, "--org", ORG, "--seal", "A-1", "--fund", "0.1", "--offline")
+    assert cellar(story, "max", *arguments).status == 0
+    sent = story.run("max", "tx", "resume", "--json")
+    assert (sent.status, "stands already" in sent.value[0]["error"]) == (1, True)
+    assert len(story.meter_writes()) == 1
+
+
+def test_it_never_says_that_it_stands_by_an_old_picture(story: Story) -> None:
+    file = story.pairing()
+    certify_it = ("meter", "certify", file, "--org", ORG, "--seal", "A-1")
+    story.do("max", *certify_it)
+    story.mine(5)
+    prepare(story, METER)
+    story.do("mia", "meter", "revoke", METER, "--org", ORG, "--reason", "x")
+    told = cellar(story, "max", *certify_it, "--offline").value
+    assert told["sent"] is False
+    sent = story.run("max", "tx", "resume", "--json")
+    assert (sent.status, "(C4)" in sent.value[0]["error"]) == (1, True)
+    assert story.verdict()["status"] == "revoked"
+
+
+def test_what_takes_144_confirmations_is_asked_about_when_it_is_sent(story: Story) -> None:
+    story.certify("mia")
+    story.mine(6)
+    prepare(story)
+    file = story.pairing(METER, "z.json", node="another-node")
+    ran = cellar(story, "max", "meter", "certify", file, "--org", ORG, "--seal", "A-1", "--offline")
+    assert ran.status == 0
+    error = story.fail("max", "tx", "resume", status=2, ask=True)
+    assert "144 confirmations" in error["message"]
+    assert story.states("max") == [SIGNED]
+    assert story.do("max", "tx", "resume")[0]["sent"] is True
+
+
+def test_a_mempool_that_is_full_for_now_ends_nothing(story: Story) -> None:
+    prepare(story)
+    signed(story)
+    signed(story, OTHER_METER)
+
+    def refuses(*_: object) -> None:
+        raise Refused("too many unconfirmed ancestors", code="too-long-mempool-chain")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Devnet, "broadcast", refuses)
+        assert story.run("max", "tx", "resume", "--no-wait").status == 1
+    assert story.states("max") == [SIGNED, SIGNED]
+    assert [each["error"] for each in story.do("max", "tx", "resume")] == [None, None]
+
+
+def test_anothers_coins_were_not_taken_along(story: Story) -> None:
+    prepare(story, METER)
+    shutil.copy(story.home("max") / "offline-devnet.json", story.home("mia"))
+    file = story.pairing()
+    ran = cellar(story, "mia", "meter", "certify", file, "--org", ORG, "--seal", "A", "--offline")
+    assert (ran.status, ran.error["code"]) == (1, "nothing_prepared")
+
+
+def test_a_time_to_come_is_no_time(story: Story) -> None:
+    prepare(story)
+    path = story.home("max") / "offline-devnet.json"
+    document = json.loads(path.read_text())
+    document["taken"] += 10 * 3600
+    path.write_text(json.dumps(document))
+    assert certify(story).error["code"] == "nothing_prepared"

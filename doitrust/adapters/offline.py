@@ -11,9 +11,10 @@ from typing import Any
 
 from doitrust.adapters.files import exists, read_bounded, write_atomic
 from doitrust.chain.networks import SCHWARTZ_PER_DOI, Network
+from doitrust.chain.tx import Transaction
 from doitrust.content.cid import Cid
 from doitrust.errors import BadData, Unavailable
-from doitrust.ports import ContentStore, Entry, Place, Provisions, UnspentCoin
+from doitrust.ports import DONE, SENT, SIGNED, ContentStore, Entry, Place, Provisions, UnspentCoin
 from doitrust.strictjson import read_object
 from doitrust.text import visible
 from doitrust.trust.evidence import Evidence, Located, Source, Tip
@@ -149,9 +150,7 @@ class Offline:
     def transaction(self, txid: str) -> Located | None:
         """One that was taken along, or signed here since."""
         known = self._evidence.transactions.get(txid)
-        return known or next(
-            (Located(e.tx, None) for e in self._entries() if e.is_open and e.tx.txid == txid), None
-        )
+        return known or next((Located(tx, None) for tx in self._ours() if tx.txid == txid), None)
 
     def transactions(self, txids: Sequence[str]) -> dict[str, Located | None]:
         """Several of them."""
@@ -160,8 +159,7 @@ class Offline:
     def mempool(self, name: bytes) -> list[str]:
         """What waited then, or was signed here since, and writes `name`."""
         waited = [w.tx.txid for w in self._evidence.writes(name) if w.place is None]
-        ours = [e.tx for e in self._entries() if e.is_open and e.tx.txid not in self._evidence.transactions]
-        signed = [tx.txid for tx in ours if any(output.name == name for _, output in tx.writes)]
+        signed = [tx.txid for tx in self._ours() if any(output.name == name for _, output in tx.writes)]
         return list(dict.fromkeys([*waited, *signed]))
 
     def names(self, prefix: bytes) -> Iterator[bytes]:
@@ -169,8 +167,27 @@ class Offline:
         return iter(name for name in self._evidence.names if name.startswith(prefix))
 
     def coins(self, script: bytes) -> Sequence[UnspentCoin]:
-        """What there was to spend."""
-        return self._taken.coins.get(script, ())
+        """What there was to spend, and change that is in the chain since; but for what ours have spent since.
+
+        Raises `Unavailable` for a script whose coins were not taken along.
+        """
+        if script not in self._taken.coins:
+            raise Unavailable(
+                "the coins of this key were not taken along",
+                hint="while there is a network: doitrust meter prepare, with the same --signer",
+                code="nothing_prepared",
+            )
+        entries = [entry for entry in self._entries() if entry.state in (SIGNED, SENT, DONE)]
+        spent = {(spent.txid, spent.vout) for entry in entries for spent in entry.tx.inputs}
+        height = self._evidence.tip.height
+        change = [
+            UnspentCoin(entry.tx.txid, vout, output.value, height, 1, mature=True)
+            for entry in entries
+            if entry.state == DONE and entry.tx.txid not in self._evidence.transactions
+            for vout, output in enumerate(entry.tx.outputs)
+            if output.script == script
+        ]
+        return [c for c in (*self._taken.coins[script], *change) if (c.txid, c.vout) not in spent]
 
     def is_unspent(self, _txid: str, _vout: int) -> bool:
         """Never: a name's coin is left alone here, and the name written without it."""
@@ -187,6 +204,12 @@ class Offline:
     def advance(self) -> bool:
         """There are no blocks here."""
         return False
+
+    def _ours(self) -> list[Transaction]:
+        """What was signed here, and isn't in the evidence."""
+        known = self._evidence.transactions
+        counts = (SIGNED, SENT, DONE)
+        return [e.tx for e in self._entries() if e.state in counts and e.tx.txid not in known]
 
 
 class OfflineContents:

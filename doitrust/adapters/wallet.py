@@ -16,7 +16,7 @@ from doitrust.adapters.files import exists
 from doitrust.chain.networks import Network
 from doitrust.chain.tx import Transaction
 from doitrust.errors import BadData, Refused
-from doitrust.ports import REFUSED, REPLACED, SENT, SIGNED, Entry
+from doitrust.ports import REFUSED, REPLACED, SENT, SIGNED, Entry, versions
 from doitrust.text import visible
 
 SCHEMA = """
@@ -66,7 +66,7 @@ class Wallet:
         """Keep a signed transaction that does the same as the open entry `old` for more, in its place.
 
         An organisation's root that `old` made is now what `tx` makes. Raises `Refused` if `old` is open no more, or
-        another open entry spends one of its coins.
+        another open entry spends one of its coins, or one that `old` makes.
         """
         with self._open() as database:
             row = database.execute(
@@ -75,16 +75,48 @@ class Wallet:
             ).fetchone()
             if row is None or row[0] not in _OPEN:
                 raise Refused(f"{old} is no longer under way", hint="doitrust tx list", code="not_under_way")
+            child = database.execute(
+                "SELECT 1 FROM spends WHERE (network, txid) = (?, ?)", (self._network, old)
+            ).fetchone()
+            if child is not None:
+                raise Refused(
+                    f"another transaction spends the change of {old} meanwhile",
+                    hint="run the command again",
+                    code="coin_in_use",
+                )
             self._mark(database, old, REPLACED, tx.txid)
             self._record(database, tx, (row[1], row[2], fee, now, row[3]))
             self._move_roots(database, old, tx.txid)
 
-    def revert(self, new: str, old: str) -> None:
-        """The replaced `old` was mined, not `new`: it is the one under way again."""
+    def choose(self, txid: str) -> None:
+        """Let this version of a transaction be the one that counts, in the place of all others."""
         with self._open() as database:
-            self._mark(database, new, REFUSED, f"{old} was mined instead")
-            self._mark(database, old, SENT, "")
-            self._move_roots(database, new, old)
+            for entry in versions(self._entries(database), txid):
+                if entry.tx.txid != txid:
+                    self._mark(database, entry.tx.txid, REPLACED, txid)
+                    self._move_roots(database, entry.tx.txid, txid)
+            self._reopen(database, txid)
+
+    def refuse(self, txid: str, why: str) -> None:
+        """Give up a version that nobody takes: the one that it should have replaced, if any, counts again."""
+        with self._open() as database:
+            others = [e for e in versions(self._entries(database), txid) if e.tx.txid != txid]
+            self._mark(database, txid, REFUSED, why)
+            if others:
+                last = others[-1].tx.txid
+                for entry in others[:-1]:
+                    self._mark(database, entry.tx.txid, REPLACED, last)
+                self._move_roots(database, txid, last)
+                self._reopen(database, last)
+
+    def _reopen(self, database: sqlite3.Connection, txid: str) -> None:
+        """It is under way again, and its coins are its own."""
+        self._mark(database, txid, SENT, "")
+        entry, raw = database.execute(
+            "SELECT id, raw FROM entries WHERE network = ? AND txid = ?", (self._network, txid)
+        ).fetchone()
+        spent = [(self._network, i.txid, i.vout, entry) for i in Transaction.parse(raw).inputs]
+        database.executemany("INSERT OR IGNORE INTO spends VALUES (?, ?, ?, ?)", spent)
 
     def _record(self, database: sqlite3.Connection, tx: Transaction, what: tuple[object, ...]) -> None:
         spent = [(self._network, i.txid, i.vout) for i in tx.inputs]
@@ -115,9 +147,16 @@ class Wallet:
         )
 
     def mark(self, txid: str, state: str, note: str = "") -> None:
-        """Say what became of a transaction; one that is no longer open gives its coins free."""
+        """Say what became of a transaction; one that is no longer open gives its coins free.
+
+        Of one that another version took the place of nothing is said: another process may have replaced it.
+        """
         with self._open() as database:
-            self._mark(database, txid, state, note)
+            found = database.execute(
+                "SELECT state FROM entries WHERE network = ? AND txid = ?", (self._network, txid)
+            ).fetchone()
+            if found is None or found[0] != REPLACED:
+                self._mark(database, txid, state, note)
 
     def _mark(self, database: sqlite3.Connection, txid: str, state: str, note: str) -> None:
         where = (self._network, txid)
@@ -132,9 +171,15 @@ class Wallet:
 
     def entries(self) -> list[Entry]:
         """All of the journal, oldest first."""
+        if not exists(self._path):
+            return []
+        with self._open() as database:
+            return self._entries(database)
+
+    def _entries(self, database: sqlite3.Connection) -> list[Entry]:
         columns = "raw, state, command, subject, fee, created, note, details"
         query = f"SELECT {columns} FROM entries WHERE network = ? ORDER BY id"  # noqa: S608  # from the line above
-        return [self._entry(row) for row in self._rows(query, self._network)]
+        return [self._entry(row) for row in database.execute(query, (self._network,)).fetchall()]
 
     def pending(self, command: str, subject: str) -> Entry | None:
         """The open entry that was made for this, or None."""

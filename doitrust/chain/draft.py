@@ -5,7 +5,14 @@ from typing import NamedTuple
 
 from doitrust.chain.amounts import doi
 from doitrust.chain.descriptors import OwnScript
-from doitrust.chain.mandate import MIN_FEE_RATE, NAME_AMOUNT, PAYMENT_VERSION, Mandate, permit
+from doitrust.chain.mandate import (
+    MIN_FEE_RATE,
+    NAME_AMOUNT,
+    PAYMENT_VERSION,
+    Mandate,
+    most_fee,
+    permit,
+)
 from doitrust.chain.names import NAME_TX_VERSION, name_script
 from doitrust.chain.psbt import Psbt
 from doitrust.chain.psbt_sign import estimated_vsize
@@ -38,19 +45,24 @@ class Coin(NamedTuple):
 class Fee(NamedTuple):
     """How much a transaction pays, in schwartz: `rate` for 1000 virtual bytes, and `extra` for what it carries along.
 
-    One that takes the place of another, which pays `replaced`, pays that and the least rate for itself on top: more
-    than what nodes ask for (BIP 125, rules 3 and 4).
+    `extra` is paid as far as a signer may pay it. One that takes the place of another, which pays `replaced` for
+    `replaced_size` virtual bytes, pays that and the least rate for itself on top, and a higher rate: more than what
+    nodes ask for (BIP 125, rules 3 and 4; src/validation.cpp, «new feerate»).
     """
 
     rate: int = MIN_FEE_RATE
     extra: int = 0
-    replaced: int | None = None
+    replaced: int = 0
+    replaced_size: int = 0
 
     def of(self, vsize: int) -> int:
         """What is due for so many virtual bytes."""
-        due = -(-vsize * self.rate // 1000) + self.extra
-        least = 0 if self.replaced is None else self.replaced + -(-vsize * MIN_FEE_RATE // 1000)
-        return max(due, least)
+        due = -(-vsize * self.rate // 1000)
+        if self.replaced_size:
+            above = self.replaced + -(-vsize * MIN_FEE_RATE // 1000)
+            faster = self.replaced * vsize // self.replaced_size + vsize // 1000 + 2
+            due = max(due, above, faster)
+        return due + max(0, min(self.extra, most_fee(vsize) - due))
 
 
 class Draft(NamedTuple):

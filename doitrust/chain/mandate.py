@@ -150,9 +150,14 @@ def _is_segwit(psbt: Psbt, index: int, script: bytes) -> bool:
     return kind in (ScriptType.P2WPKH, ScriptType.P2WSH)
 
 
+def most_fee(vsize: int) -> int:
+    """The most that our signers pay for so many virtual bytes, in schwartz."""
+    return min(MAX_FEE, MAX_FEE_RATE * vsize // 1000)
+
+
 def _check_fee(psbt: Psbt) -> None:
     fee, size = psbt.fee, estimated_vsize(psbt)
-    most = min(MAX_FEE, MAX_FEE_RATE * size // 1000)
+    most = most_fee(size)
     if fee > most:
         raise _never(f"its fee of {doi(fee)} DOI is more than {doi(most)}")
     if fee * 1000 < MIN_FEE_RATE * size:

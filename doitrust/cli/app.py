@@ -148,21 +148,23 @@ class App:
     @property
     def provisions_file(self) -> Path:
         """What was taken along to where there is no network."""
-        return self.home / "offline.json"
+        return self.home / f"offline-{self.network.name}.json"
 
     def go_offline(self) -> None:
         """From now on ask what was taken along, and nobody else; raises `Unavailable` if that is nothing, or old."""
         from doitrust.adapters.offline import Offline, OfflineContents, read_provisions
 
         taken = read_provisions(self.provisions_file, self.network)
-        hours = max(0, int(time.time()) - taken.taken) // 3600
-        if hours > _MOST_HOURS:
+        hours = (int(time.time()) - taken.taken) // 3600
+        if not -1 <= hours <= _MOST_HOURS:
+            age = f"is {hours // 24} days old" if hours > 0 else "is of a time to come"
             raise Unavailable(
-                f"what was taken along is {hours // 24} days old: too much may have changed",
+                f"what was taken along {age}: too much may have changed",
                 hint="while there is a network: doitrust meter prepare",
                 code="nothing_prepared",
             )
-        self.say(f"Offline: as it was at block {taken.evidence.tip.height}, {hours} hours ago.")
+        ago = "less than an hour" if hours < 1 else "an hour" if hours == 1 else f"{hours} hours"
+        self.say(f"Offline: as it was at block {taken.evidence.tip.height}, {ago} ago.")
         node = Offline(taken, self.wallet.entries)
         contents = OfflineContents(taken, self.contents)
         self.offline = node

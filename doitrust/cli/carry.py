@@ -20,7 +20,7 @@ from doitrust.chain.tx import Output, Transaction
 from doitrust.cli.app import App
 from doitrust.cli.signing import Chosen
 from doitrust.errors import Refused, StillWaiting
-from doitrust.ports import Entry
+from doitrust.ports import SIGNED, Entry
 from doitrust.text import visible
 from doitrust.trust.evidence_file import iso_time
 from doitrust.workflows import sending, spending
@@ -79,6 +79,7 @@ def carry_out(app: App, who: Chosen, job: Job, given: Mapping[str, Any]) -> dict
         job.publish()
         job.kept(entry.tx)
         return {**_deliver(app, entry.tx, entry.fee, given), **extra}
+    sending.refuse_repeated(app.chain, job.order.name, job.order.source.script)
     draft = spending.draft(app.node, wallet, job.order)
     if dry or who.file is not None:
         show_draft(app.notes, draft.psbt, app.network)
@@ -109,7 +110,8 @@ def _sign_and_send(app: App, who: Chosen, job: Job, draft: Draft, given: Mapping
 
 def _deliver(app: App, tx: Transaction, fee: int, given: Mapping[str, Any]) -> dict[str, Any]:
     if app.offline is not None:
-        return {**sent_view(Sent(tx.txid, 0, fee)), "sent": False}
+        sent = any(entry.tx.txid == tx.txid and entry.state != SIGNED for entry in app.wallet.entries())
+        return {**sent_view(Sent(tx.txid, 0, fee)), "sent": sent}
     wait = 0 if given.get("no_wait") else int(given.get("wait", 1))
     return sent_view(send(app, tx, fee, wait))
 

@@ -32,7 +32,7 @@ from doitrust.meters.document import write_document
 from doitrust.meters.link import write_link
 from doitrust.meters.number import record_name
 from doitrust.meters.pairing import MAX_BYTES, Pairing, read_pairing, short_fingerprint
-from doitrust.meters.record import Certificate, Revocation, write_record
+from doitrust.meters.record import Revocation, write_record
 from doitrust.orgs.membership import Standing
 from doitrust.orgs.pins import Pin, Segment
 from doitrust.text import visible
@@ -88,7 +88,9 @@ def certify(app: App, pairing: str, org: str, **given: Any) -> None:
     after = None if given["after"] is None else _after(given["after"])
     record = certifying.certificate(case, paired, given["seals"], documents.cid, after)
     subject = f"{paired.meter} {org}"
-    if _stands(case, record) and not given["dry_run"] and app.wallet.pending("certify", subject) is None:
+    pending = app.wallet.pending("certify", subject) is not None
+    # Offline it is signed all the same: whether it still stands is judged when it is sent.
+    if certifying.stands(case, write_record(record)) and not (given["dry_run"] or app.offline or pending):
         _answer_standing(app, case)
         return
     _warn(app, paired)
@@ -129,9 +131,9 @@ def _render_certified(
     if answer.get("dry_run"):
         console.print(Text(f"  {answer['record']}"), soft_wrap=True)
     console.print(Text(f"  fingerprint of node and wallet: {answer['fingerprint']}", "dim"))
-    if documents.files:
+    if documents.files and answer.get("sent"):
         console.print("The photographs are on IPFS without their EXIF data. IPFS does not forget.")
-    if "verdict" in answer:
+    if answer.get("sent"):
         console.print(Text(f"Next: doitrust verify {paired.meter}", "dim"))
 
 
@@ -155,7 +157,7 @@ def revoke(app: App, number: str, org: str, reason: str, **given: Any) -> None:
     report = case.report
     subject = f"{case.meter} {case.org}"
     done = report is not None and report.state == "revoked" and _same_reason(case, reason)
-    if done and app.wallet.pending("revoke", subject) is None:
+    if done and not app.offline and app.wallet.pending("revoke", subject) is None:
         _answer_standing(app, case)
         return
     value = write_record(record)
@@ -252,14 +254,6 @@ def _judged(app: App, case: Case, tx: Transaction) -> Verdict:
             f" after {needed} confirmations. Send it?"
         )
     return verdict
-
-
-def _stands(case: Case, record: Certificate) -> bool:
-    """Whether this very certificate was written already: a process that was killed may have got so far."""
-    report = case.report
-    if report is None or report.state not in ("certificate", "unconfirmed"):
-        return False
-    return report.certificate is not None and write_record(report.certificate) == write_record(record)
 
 
 def _same_reason(case: Case, reason: str) -> bool:

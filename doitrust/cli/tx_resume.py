@@ -15,27 +15,34 @@ from doitrust.chain.names import read_canonical
 from doitrust.chain.tx import Transaction
 from doitrust.cli.app import App, pass_app
 from doitrust.cli.carry import render_sent, send, sent_view, show_draft, waiting
-from doitrust.cli.options import command
+from doitrust.cli.options import argument, command
 from doitrust.cli.signing import Chosen, chosen, spender_of
-from doitrust.errors import DoitrustError, Refused, Unavailable, Usage
+from doitrust.cli.words import quoted
+from doitrust.errors import DoitrustError, Refused, StillWaiting, Unavailable, Usage, UserRefused
 from doitrust.orgs.names import name_of_record
-from doitrust.orgs.pins import Pin, Segment
-from doitrust.ports import REFUSED, REPLACED, Entry
+from doitrust.orgs.pins import Pin, Segment, fingerprint
+from doitrust.ports import NOT_OURS, REFUSED, REPLACED, SIGNED, Entry
 from doitrust.text import visible
 from doitrust.workflows import bumping, cosign, keeping, sending
 
+_SAID_NO = "you said no"
+
 
 @command("resume", "Go on with what was signed: judge it, send it again, wait for it. Nothing is paid twice.")
+@argument("txids", "Only these, by txid or its beginning (all).", metavar="[TXID]...", nargs=-1)
 @click.option("--bump", is_flag=True, help="Sign it once more for a higher fee, where it still waits.")
 @waiting
 @pass_app
-def resume(app: App, bump: bool, **given: Any) -> int:
+def resume(app: App, txids: Sequence[str], bump: bool, **given: Any) -> int:
     """Finish what is under way, and what a reorganisation removed."""
+    entries = _chosen(_unfinished(app), txids)
     who = chosen(app) if bump else None
-    if who is not None and who.file is not None and len(_waiting(app)) != 1:
-        raise Usage("a PSBT holds one transaction, and not just one waits", hint="--signer keystore:NAME")
-    values = [_resumed(app, entry, who, given) for entry in _unfinished(app)]
-    app.answer(values, lambda console: _render(console, values))
+    if who is not None and who.file is not None and sum(_can_be_bumped(app, e) for e in entries) != 1:
+        raise Usage("a PSBT holds one transaction, and not just one waits", hint="name it: tx resume TXID")
+    values = [_resumed(app, entry, who, given) for entry in entries]
+    app.answer(values, lambda console: _render(console, app, values))
+    if any(value["error"] == _SAID_NO for value in values):
+        return UserRefused.exit_code
     return int(any(value["error"] is not None for value in values))
 
 
@@ -50,8 +57,25 @@ def _unfinished(app: App) -> list[Entry]:
     return found
 
 
-def _waiting(app: App) -> list[Entry]:
-    return [e for e in _unfinished(app) if e.is_open and not sending.confirmations_of(app.node, e.tx.txid)]
+def _chosen(entries: Sequence[Entry], txids: Sequence[str]) -> list[Entry]:
+    """The entries that are named, or all of them."""
+    for text in txids:
+        if sum(entry.tx.txid.startswith(text.lower()) for entry in entries) != 1:
+            raise Usage(f"{visible(text, 64)} is not just one that is under way", hint="doitrust tx list")
+    starts = tuple(text.lower() for text in txids) or ("",)
+    return [entry for entry in entries if entry.tx.txid.startswith(starts)]
+
+
+def _can_be_bumped(app: App, entry: Entry) -> bool:
+    """Whether it waits for a block, nothing of ours rests on it, and nobody has accepted it as a root here."""
+    pinned = {segment.root for pin in app.pins.all() for segment in pin.segments}
+    return (
+        entry.is_open
+        and entry.tx.txid not in pinned
+        and (entry.state != SIGNED or app.node.transaction(entry.tx.txid) is not None)
+        and sending.confirmations_of(app.node, entry.tx.txid) == 0
+        and bumping.is_last(app.wallet.entries(), entry)
+    )
 
 
 def _resumed(app: App, entry: Entry, who: Chosen | None, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,19 +91,50 @@ def _resumed(app: App, entry: Entry, who: Chosen | None, given: Mapping[str, Any
     }
     try:
         entry = sending.settle(app.node, app.wallet, entry.tx.txid) or entry
-        waits = sending.confirmations_of(app.node, entry.tx.txid) == 0
-        if waits and who is not None and entry.is_open and bumping.is_last(app.wallet.entries(), entry):
-            return value | _bumped(app, entry, who, given)
-        if waits:
-            _share(app, entry.tx)
-            cosign.outlook(app.chain, app.contents, app.policy(), entry.tx, made_here(app, entry.tx))
-        return value | sent_view(send(app, entry.tx, entry.fee, _wait(given)))
+        value |= _went_on(app, entry, who, given)
+    except UserRefused:
+        value |= {"confirmations": 0, "fee": doi(entry.fee), "error": _SAID_NO}
     except DoitrustError as error:
-        if error.exit_code in (2, 4, 5):
+        if error.exit_code in (Usage.exit_code, StillWaiting.exit_code):
             raise
         if isinstance(error, Refused):
             sending.give_up(app.node, app.wallet, entry, error)
-        return value | {"confirmations": 0, "fee": doi(entry.fee), "error": error.message}
+        value |= {"confirmations": 0, "fee": doi(entry.fee), "error": error.message}
+    value["root"] = value["txid"] if app.wallet.root(entry.subject) == value["txid"] else None
+    return value
+
+
+def _went_on(app: App, entry: Entry, who: Chosen | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    if who is not None and _can_be_bumped(app, entry):
+        try:
+            return _bumped(app, entry, who, given)
+        except Refused as error:
+            if error.code not in ("not_the_owner", NOT_OURS):
+                raise
+            app.say(f"{_what(entry.command, entry.subject)}: another key's, so it is sent as it is.")
+    if sending.confirmations_of(app.node, entry.tx.txid) == 0:
+        _judged(app, entry)
+    return sent_view(send(app, entry.tx, entry.fee, _wait(given)))
+
+
+def _judged(app: App, entry: Entry) -> None:
+    """Judge it by the chain as it is now, before it is sent; what nobody has seen yet is asked about as when signed."""
+    sending.refuse_orphan(app.node, app.wallet, entry.tx)
+    _share(app, entry.tx)
+    fresh = app.node.transaction(entry.tx.txid) is None
+    seen = cosign.outlook(
+        app.chain,
+        app.contents,
+        app.policy(),
+        entry.tx,
+        made_here(app, entry.tx),
+        once=fresh and entry.command == "certify",
+    )
+    if fresh and seen.late is not None:
+        app.ask(
+            f"{_what(entry.command, entry.subject)}: it names another node or client than a certificate that somebody"
+            f" else signed, so it takes over only after {seen.late} confirmations. Send it?"
+        )
 
 
 def _share(app: App, tx: Transaction) -> None:
@@ -98,7 +153,15 @@ def _bumped(app: App, entry: Entry, who: Chosen, given: Mapping[str, Any]) -> di
     if who.file is not None:
         write_atomic(who.file, (draft.psbt.text + "\n").encode(), "the PSBT")
         return {"psbt": str(who.file), "confirmations": 0, "fee": doi(draft.fee)}
-    app.ask(f"{_what(entry.command, entry.subject)}: pay {doi(draft.fee)} instead of {doi(entry.fee)} DOI?")
+    root = app.wallet.root(entry.subject) == entry.tx.txid
+    app.ask(
+        f"{_what(entry.command, entry.subject)}: pay {doi(draft.fee)} instead of {doi(entry.fee)} DOI?"
+        + (
+            " Its root will be another: whoever was told the old one has to be told the new one."
+            if root
+            else ""
+        )
+    )
     tx = _signed(who, draft)
     cosign.outlook(app.chain, app.contents, app.policy(), tx, made_here(app, tx))
     app.wallet.replace(entry.tx.txid, tx, draft.fee, int(time.time()))
@@ -119,11 +182,18 @@ def _what(command_name: str, subject: str) -> str:
     return f"{command_name} {visible(subject, 120)}"
 
 
-def _render(console: Console, values: Sequence[Mapping[str, Any]]) -> None:
+def _render(console: Console, app: App, values: Sequence[Mapping[str, Any]]) -> None:
     for value in values:
         what = _what(value["command"], value["subject"])
         if value["error"] is None:
             render_sent(console, value, what)
+            if value["replaced"] is not None and value["root"] is not None:
+                name = value["subject"]
+                console.print(
+                    f"Its root is another now, with the fingerprint {fingerprint(app.network, name, value['root'])}:"
+                )
+                line = f"doitrust org accept {quoted(name)} --root {value['root']}"
+                console.print(Text(f"  {line}", "cyan"), soft_wrap=True)
         else:
             console.print(Text.assemble(("✘ ", "red"), f"{what}: {visible(value['error'], 300)}"))
             console.print(Text(f"  {value['txid']}", "dim"))

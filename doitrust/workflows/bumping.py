@@ -10,6 +10,7 @@ from doitrust.chain.accounts import Account
 from doitrust.chain.descriptors import OwnScript
 from doitrust.chain.draft import Coin, Draft, Fee, compose
 from doitrust.chain.engine import Spend
+from doitrust.chain.expiry import is_near_expiry
 from doitrust.chain.mandate import Mandate
 from doitrust.chain.names import NameOutput, read_as_node, strip_name
 from doitrust.chain.tx import Output, Transaction
@@ -37,22 +38,26 @@ def bump(node: Node, journal: Journal, entry: Entry, account: Account, source: O
     It spends a coin that `entry` spends, so only one of them can ever be mined. Raises `Refused` if there is not
     enough, or if it would be more than our signers pay.
     """
-    old = _spent(node, entry.tx)
-    named = [coin for coin in old if read_as_node(coin.output.script) is not None]
-    written = {}
-    for coin in named:
-        located = node.transaction(coin.previous.txid)
-        if located is not None and located.place is not None:
-            written[coin.previous.txid, coin.vout] = located.place.height
-    name, payments = _asked(entry.tx, source.script)
     height = node.tip().height + 1
+    old, written = _spent(node, entry.tx), {}
+    for coin in old:
+        located = node.transaction(coin.previous.txid)
+        is_name = read_as_node(coin.output.script) is not None
+        # Close to its expiry it is left out: a waiting transaction that spends it can stop the chain.
+        place = None if located is None or not is_name else located.place
+        if place is not None and not is_near_expiry(node.network, place.height, height):
+            written[coin.previous.txid, coin.vout] = place.height
+    named = [coin for coin in old if (coin.previous.txid, coin.vout) in written]
+    rest = [coin for coin in old if read_as_node(coin.output.script) is None]
+    if not named and not rest:
+        raise Refused("it spends a name's coin alone, which is close to its expiry", code="near_expiry")
+    name, payments = _asked(entry.tx, source.script)
     mandate = Mandate(
         node.network, account, frozenset({source.script}), height, name, tuple(payments), written
     )
-    rest = [coin for coin in old if coin not in named]
     more = [coin for coin in free_coins(node, journal.in_use(), source.script) if coin not in rest]
     rate = node.fee_rate()
-    fee = Fee(rate, _owed(journal.entries(), entry, rate), entry.fee)
+    fee = Fee(rate, _owed(journal.entries(), entry, rate), entry.fee, _vsize(entry.tx))
     return compose(mandate, source, [*rest, *more], named[0] if named else None, fee)
 
 
@@ -94,8 +99,11 @@ def _owed(entries: Sequence[Entry], entry: Entry, rate: int) -> int:
         for txid in _parents(ahead.pop().tx) & waiting.keys() - above.keys():
             above[txid] = waiting[txid]
             ahead.append(waiting[txid])
-    sizes = {txid: (Spend(other.tx, ()).weight + 3) // 4 for txid, other in above.items()}
-    return sum(max(0, rate * sizes[txid] // 1000 - other.fee) for txid, other in above.items())
+    return sum(max(0, rate * _vsize(other.tx) // 1000 - other.fee) for other in above.values())
+
+
+def _vsize(tx: Transaction) -> int:
+    return (Spend(tx, ()).weight + 3) // 4
 
 
 def _parents(tx: Transaction) -> set[str]:

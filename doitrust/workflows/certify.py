@@ -11,7 +11,7 @@ from doitrust.chain.tx import Transaction
 from doitrust.errors import Refused
 from doitrust.meters.number import is_din_number, record_name
 from doitrust.meters.pairing import Pairing, age
-from doitrust.meters.record import Certificate
+from doitrust.meters.record import Certificate, write_record
 from doitrust.orgs.membership import Standing
 from doitrust.ports import ChainView, ContentSource, Progress
 from doitrust.text import visible
@@ -163,6 +163,14 @@ def standing_certificate(case: Case) -> Certificate:
         hint="" if report is None or report.state != "revoked" else "certify it anew, with --after",
         code="nothing_to_renew",
     )
+
+
+def stands(case: Case, value: bytes) -> bool:
+    """Whether this very certificate was written already: a process that was killed may have got so far."""
+    report = case.report
+    if report is None or report.state not in ("certificate", "unconfirmed"):
+        return False
+    return report.certificate is not None and write_record(report.certificate) == value
 
 
 def later(case: Case) -> Verdict:

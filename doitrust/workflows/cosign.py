@@ -87,36 +87,52 @@ class Outlook(NamedTuple):
 
     verdict: Verdict | None = None
     doubt: str | None = None
+    #: Where more confirmations are needed than usual before it takes effect (C6): how many.
+    late: int | None = None
 
 
 def outlook(
-    chain: ChainView, contents: ContentSource, policy: Policy, tx: Transaction, roots: Mapping[str, Pin]
+    chain: ChainView,
+    contents: ContentSource,
+    policy: Policy,
+    tx: Transaction,
+    roots: Mapping[str, Pin],
+    *,
+    once: bool = False,
 ) -> Outlook:
     """Judge what a signed transaction writes, before it is sent. Raises `Refused` for what would not count.
 
-    `roots` are the pins of organisations that the home knows beside the accepted ones.
+    `roots` are the pins of organisations that the home knows beside the accepted ones. `once`: a certificate that
+    stands already, word for word, is refused, too.
     """
     for _, output in tx.writes:
         meter, org = number_of_record(output.name), name_of_record(output.name)
         if meter is not None:
-            return _meter_outlook(chain, contents, policy, tx, meter, output.value)
+            case = _case_of(chain, contents, policy, meter, output.value)
+            if case is None:
+                return Outlook(
+                    doubt="you have not accepted its organisation: whether it counts can't be told here"
+                )
+            if once and certify.stands(case, output.value):
+                raise Refused(f"this very certificate of {meter} stands already", code="stands_already")
+            verdict, needed = certify.judge_ahead(case, tx, chain)
+            return Outlook(verdict, late=needed if needed > policy.min_confirmations else None)
         if org is not None:
             pins: dict[str, Pin] = {**roots, **{pin.name: pin for pin in policy.pins}}
             return check_list(chain, contents, pins.get(org), org, output.value)
     return Outlook()
 
 
-def _meter_outlook(
-    chain: ChainView, contents: ContentSource, policy: Policy, tx: Transaction, meter: str, value: bytes
-) -> Outlook:
+def _case_of(
+    chain: ChainView, contents: ContentSource, policy: Policy, meter: str, value: bytes
+) -> certify.Case | None:
     try:
         org = read_record(value).org
     except BadData as error:
         raise Refused(f"this would not count: {error.message}", code="malformed_record") from None
     if org not in {pin.name for pin in policy.pins}:
-        return Outlook(doubt=f"you have not accepted {org}: whether it counts can't be told here")
-    case = certify.open_case(chain, contents, policy, meter, org)
-    return Outlook(certify.judge_ahead(case, tx, chain)[0])
+        return None
+    return certify.open_case(chain, contents, policy, meter, org)
 
 
 def check_list(chain: ChainView, contents: ContentSource, pin: Pin | None, org: str, value: bytes) -> Outlook:

@@ -9,11 +9,23 @@ from typing import Any, NamedTuple
 
 from doitrust.chain.draft import Draft
 from doitrust.chain.expiry import is_near_expiry
-from doitrust.chain.names import read_as_node
+from doitrust.chain.names import NameOutput, read_as_node, strip_name
 from doitrust.chain.psbt_sign import INCOMPLETE, extract, finalise
 from doitrust.chain.tx import Transaction
 from doitrust.errors import BadData, Refused, StillWaiting, Unavailable
-from doitrust.ports import DONE, REFUSED, REPLACED, SENT, ChainView, Entry, Journal, Node, Progress, Signer
+from doitrust.ports import (
+    DONE,
+    REFUSED,
+    REPLACED,
+    SENT,
+    ChainView,
+    Entry,
+    Journal,
+    Node,
+    Progress,
+    Signer,
+    versions,
+)
 from doitrust.trust.evidence import Evidence
 from doitrust.trust.policy import MAX_WRITES
 
@@ -33,8 +45,25 @@ _HOPELESS = frozenset(
         "near_expiry",
         "not_a_member",
         "not_the_owner",
+        "orphaned",
         "revoked",
+        "stands_already",
         "would_not_count",
+    }
+)
+
+
+#: Refusals that say something of the mempool as it is, and nothing of the transaction (src/validation.cpp).
+_FOR_NOW = frozenset(
+    {
+        "insufficient fee",
+        "mempool full",
+        "mempool min fee not met",
+        "min relay fee not met",
+        "replacement-adds-unconfirmed",
+        "too-long-mempool-chain",
+        "too many potential replacements",
+        "txn-mempool-conflict",
     }
 )
 
@@ -84,48 +113,83 @@ def under_way(node: Node, journal: Journal, purpose: Purpose) -> Entry | None:
     Raises `Refused` if one for the same subject does something else: the two would fight for the same name.
     """
     entry = journal.pending(purpose.command, purpose.subject)
-    if entry is not None:
-        entry = settle(node, journal, entry.tx.txid) or entry
-    if entry is not None and dict(entry.details) != dict(purpose.details):
+    if entry is None:
+        return None
+    if dict(entry.details) != dict(purpose.details):
         raise Refused(
             f"another one for {purpose.subject} is still under way: {entry.tx.txid}",
             hint="doitrust tx resume",
             code="under_way",
         )
-    return entry
+    try:
+        refuse_orphan(node, journal, entry.tx)
+    except Refused as error:
+        journal.refuse(entry.tx.txid, error.message)
+        return None
+    return settle(node, journal, entry.tx.txid) or entry
 
 
 def deliver(node: Node, journal: Journal, tx: Transaction, fee: int, patience: Patience) -> Sent:
     """Send a transaction that the journal has, and wait for its confirmations; `told` closes its entry.
 
-    Sending again what is there already is no error. Where one that it replaces is mined first, that is what was
-    sent. Raises `Refused` with the node's reason.
+    Sending again what is there already is no error. Where another version of it counts, that is what was sent.
+    Raises `Refused` with the node's reason.
     """
     sent = Sent(tx.txid, 0, fee)
     try:
+        refuse_orphan(node, journal, tx)
         _refuse_near_expiry(node, tx)
         node.broadcast(tx.raw)
     except Refused as error:
-        mined = settle(node, journal, tx.txid)
-        if mined is not None:
-            sent = Sent(mined.tx.txid, 0, mined.fee)
-        elif error.code not in _KNOWN and node.transaction(tx.txid) is None:
-            journal.mark(tx.txid, REFUSED, error.message)
-            raise
+        if error.code not in _KNOWN and node.transaction(tx.txid) is None:
+            counts = _refused(node, journal, tx.txid, error)
+            sent = Sent(counts.tx.txid, 0, counts.fee)
     journal.mark(sent.txid, SENT)
     return _wait(node, journal, sent, patience)
 
 
+def _refused(node: Node, journal: Journal, txid: str, why: Refused) -> Entry:
+    """The version that counts after the node refused one; raises `why` if that was the only one, or is none."""
+    counts = settle(node, journal, txid)
+    if counts is not None and counts.tx.txid != txid:
+        return counts
+    alone = len(versions(journal.entries(), txid)) < 2
+    if alone and why.code in _FOR_NOW:
+        raise Refused(
+            why.message, hint="it is kept: doitrust tx resume later, or with --bump", code=why.code
+        ) from None
+    # What it should have replaced counts again: that may be waiting still.
+    journal.refuse(txid, why.message)
+    raise why
+
+
 def settle(node: Node, journal: Journal, txid: str) -> Entry | None:
-    """What `txid` should have replaced, if that was mined first: the journal then goes on with it."""
-    later = {txid}
-    for entry in journal.entries()[::-1]:
-        if entry.state == REPLACED and entry.note in later:
-            later.add(entry.tx.txid)
-            if confirmations_of(node, entry.tx.txid) > 0:
-                journal.revert(txid, entry.tx.txid)
-                return entry
-    return None
+    """Of all versions of a transaction the one that counts: the one that was mined, else the last.
+
+    The journal goes on with it. None if the journal has no such transaction.
+    """
+    found = versions(journal.entries(), txid)
+    if len(found) < 2:
+        return found[0] if found else None
+    mined = next((entry for entry in found if confirmations_of(node, entry.tx.txid) > 0), None)
+    counts = mined or next((entry for entry in found if entry.state != REPLACED), found[-1])
+    if counts.state == REPLACED:
+        journal.choose(counts.tx.txid)
+    return counts
+
+
+def refuse_orphan(node: Node, journal: Journal, tx: Transaction) -> None:
+    """Raise `Refused` if `tx` spends what a transaction of ours should have made that was given up."""
+    known = {entry.tx.txid: entry for entry in journal.entries()}
+    for spent in tx.inputs:
+        parent = known.get(spent.txid)
+        given_up = parent is not None and parent.state in (REFUSED, REPLACED)
+        if given_up and node.transaction(spent.txid) is None:
+            raise Refused(
+                f"it spends the change of {spent.txid}, which was given up",
+                hint="make it anew: run its command again",
+                code="orphaned",
+            )
 
 
 def _wait(node: Node, journal: Journal, sent: Sent, patience: Patience) -> Sent:
@@ -133,16 +197,15 @@ def _wait(node: Node, journal: Journal, sent: Sent, patience: Patience) -> Sent:
     missed = 0
     while True:
         try:
-            confirmations = confirmations_of(node, sent.txid)
-            mined = settle(node, journal, sent.txid) if confirmations == 0 else None
+            counts = settle(node, journal, sent.txid)
+            if counts is not None:
+                sent = Sent(counts.tx.txid, 0, counts.fee)
+            sent = sent._replace(confirmations=confirmations_of(node, sent.txid))
             missed = 0
-            if mined is not None:
-                sent = Sent(mined.tx.txid, 0, mined.fee)
-                continue
-            if confirmations >= patience.wait:
-                return sent._replace(confirmations=confirmations)
+            if sent.confirmations >= patience.wait:
+                return sent
             if patience.progress is not None:
-                patience.progress(confirmations, patience.wait)
+                patience.progress(sent.confirmations, patience.wait)
             if not node.advance():
                 patience.pause()
         except Unavailable as error:
@@ -164,7 +227,7 @@ def told(journal: Journal, sent: Sent) -> None:
 def give_up(node: Node, journal: Journal, entry: Entry, why: Refused) -> None:
     """Give the coins of a transaction free that was never sent, if `why` says that it would count for nothing."""
     if why.code in _HOPELESS and node.transaction(entry.tx.txid) is None:
-        journal.mark(entry.tx.txid, REFUSED, why.message)
+        journal.refuse(entry.tx.txid, why.message)
 
 
 def refuse_changed(chain: ChainView, evidence: Evidence, name: bytes, ours: str, *, waiting: bool) -> None:
@@ -178,6 +241,27 @@ def refuse_changed(chain: ChainView, evidence: Evidence, name: bytes, ours: str,
         raise Refused(
             f"while this was made, {other} was written", hint="run the command again", code="changed"
         )
+
+
+def refuse_repeated(chain: ChainView, name: NameOutput | None, script: bytes) -> None:
+    """Raise `Refused` if the very write waits for its block already, signed by `script`, and the journal is without it.
+
+    Another home with the same key may have sent it, or this one in a life before.
+    """
+    if name is None or not chain.own:
+        return
+    for txid in chain.mempool(name.name):
+        located = chain.transaction(txid)
+        if located is None or all(output[:2] != name[:2] for _, output in located.tx.writes):
+            continue
+        spent = [(chain.transaction(i.txid), i.vout) for i in located.tx.inputs]
+        coins = [made.tx.outputs[vout] for made, vout in spent if made and vout < len(made.tx.outputs)]
+        if any(strip_name(coin.script) == script for coin in coins):
+            raise Refused(
+                f"this very write waits for its block already, and this home knows nothing of it: {txid}",
+                hint="wait for it; another home with this key has sent it",
+                code="under_way",
+            )
 
 
 def _refuse_near_expiry(node: Node, tx: Transaction) -> None:
