@@ -138,7 +138,7 @@ class Kubo:
             raise garbage(self._at, "another CID than the one to be pinned")
 
     def is_pinned(self, root: Cid) -> bool:
-        """Whether Kubo says that it keeps `root` and all that it links to."""
+        """Whether Kubo says that it keeps `root` and all that it links to: as a CIDv1, which it counts apart."""
         try:
             said = self._kubo().pin.ls(root.text, type="recursive", **self._within())
         except KuboFailure as failure:
@@ -175,6 +175,8 @@ class Kubo:
 
 def multiaddr(text: str) -> str:
     """Write an address as a multiaddr with protocol (`/dns/example.org/tcp/443/https`); raises `Usage`."""
+    if not text.isprintable():
+        raise _no_address(text)
     found = _MULTIADDR.fullmatch(text)
     kind, host, port, scheme = found.groups() if found else _url(text)
     scheme = scheme or "http"
@@ -197,7 +199,12 @@ def _url(text: str) -> tuple[str, str, str, str]:
         raise _no_address(text) from None
     if parts.scheme not in ("http", "https") or parts.path.rstrip("/") not in ("", "/api/v0"):
         raise _no_address(text)
-    if parts.query or parts.fragment or parts.username is not None:
+    if parts.username is not None or parts.password is not None:
+        raise Usage(
+            "ipfs.api holds a password, and a configuration is no place for one",
+            hint=f"doitrust logs in nowhere: name an IPFS node that asks for none, {_FORMS}",
+        )
+    if parts.query or parts.fragment:
         raise _no_address(text)
     kind = next((kind for kind in ("ip4", "ip6") if _is_host(kind, host)), "dns")
     return kind, host, str(port or (443 if parts.scheme == "https" else 80)), parts.scheme

@@ -147,7 +147,10 @@ def _talked(  # a request
         broken = error  # who refuses a large upload may hang up before its end, and have said why
     try:
         answer = connection.getresponse()
-        return answer.status, answer.read(limit + 1)
+        said = answer.read(limit + 1)
+        if answer.length and len(said) <= limit:
+            raise http.client.IncompleteRead(said, answer.length)
+        return answer.status, said
     except (ConnectionError, http.client.HTTPException):
         if broken is not None:
             raise broken from None
