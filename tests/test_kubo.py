@@ -11,6 +11,7 @@ from kubo import PROGRAMS, Daemon, daemon, needs_kubo
 from test_unixfs import KNOWN, pattern
 
 from doitrust.adapters.blocks import LocalBlocks
+from doitrust.adapters.doctor import Finding, look_at_ipfs
 from doitrust.adapters.kubo import Kubo
 from doitrust.content.cid import DAG_PB, RAW, Cid, cid_of, parse_cid
 from doitrust.content.unixfs import MAX_BLOCK_SIZE, MissingBlock, NoFile, blocks_of_file, read_file
@@ -288,3 +289,9 @@ def test_a_node_that_was_ended(node: Daemon, tmp_path: Path) -> None:
 def test_its_version(node: Daemon) -> None:
     said = node.ipfs("version", "--number").decode().strip()
     assert Kubo(node.api).version() == said
+
+
+def test_the_doctor_looks_at_it(node: Daemon) -> None:
+    version = node.ipfs("version", "--number").decode().strip()
+    assert look_at_ipfs(node.api) == Finding(True, f"Kubo {version} answers at 127.0.0.1:{node.port}")
+    unavailable("ipfs_wrong_port", look_at_ipfs, node.gateway)

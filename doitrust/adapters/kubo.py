@@ -57,13 +57,13 @@ class Kubo:
         self._timeout = timeout
         self._client: KuboClient | None = None
         #: Host and port, as messages have them.
-        self._at = _host_and_port(self._address)
+        self.at = _host_and_port(self._address)
 
     def version(self) -> str:
         """Which Kubo it is, safe to show, once it has shown that it is more than a gateway that only reads."""
         said = self._kubo().version(**self._within()).as_json().get("Version")
         if not isinstance(said, str):
-            raise garbage(self._at, "an answer without a version")
+            raise garbage(self.at, "an answer without a version")
         self.is_pinned(_EMPTY)
         return visible(said, 40)
 
@@ -76,7 +76,7 @@ class Kubo:
                 return None
             raise
         if not cid.matches(block):
-            raise garbage(self._at, f"other bytes for the block {cid}")
+            raise garbage(self.at, f"other bytes for the block {cid}")
         return block
 
     def get_file(self, cid: Cid, max_size: int) -> bytes:
@@ -119,9 +119,9 @@ class Kubo:
                 raise failure.as_too_large() from None
             raise
         if _at(said, "Root", "Cid", "/") != root.text:
-            raise garbage(self._at, "another CID than that of the blocks it was handed")
+            raise garbage(self.at, "another CID than that of the blocks it was handed")
         if error := _at(said, "Root", "PinErrorMsg"):
-            raise not_pinned(self._at, root.text, str(error))
+            raise not_pinned(self.at, root.text, str(error))
 
     def pin(self, root: Cid, *, timeout: float | None = None) -> None:
         """Have Kubo keep `root` and all that it links to, which it gets from others where it hasn't got it.
@@ -135,7 +135,7 @@ class Kubo:
                 raise MissingBlock(root) from None
             raise
         if said.as_json().get("Pins") != [root.text]:
-            raise garbage(self._at, "another CID than the one to be pinned")
+            raise garbage(self.at, "another CID than the one to be pinned")
 
     def is_pinned(self, root: Cid) -> bool:
         """Whether Kubo says that it keeps `root` and all that it links to: as a CIDv1, which it counts apart."""
