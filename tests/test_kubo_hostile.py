@@ -22,7 +22,7 @@ from test_kubo import unavailable
 from doitrust.adapters.kubo import DEFAULT_API, Kubo, multiaddr
 from doitrust.content.cid import RAW, cid_of
 from doitrust.content.unixfs import MAX_BLOCK_SIZE
-from doitrust.errors import Usage
+from doitrust.errors import Unavailable, Usage
 
 SECOND = 1.0
 BLOCK = b"a block"
@@ -183,6 +183,8 @@ NO_API: dict[str, tuple[Answer, str]] = {
     "deep nesting": (lambda h: h.http(b"[" * 16000), "ipfs_wrong_port"),
     "deep objects": (lambda h: h.http(b'{"":' * 4000), "ipfs_wrong_port"),
     "lines that never end an object": (lambda h: h.http(b"{" + b"\n" * 16000), "ipfs_wrong_port"),
+    "deep objects that end": (lambda h: h.http(b'{"":' * 980 + b"1" + b"}" * 980), "ipfs_wrong_port"),
+    "many brackets": (lambda h: h.http(b'{"":[' + b"[]," * 5000 + b"1]}"), "ipfs_wrong_port"),
     "no UTF-8": (lambda h: h.http(b'{"Version":"\xff"}'), "ipfs_wrong_port"),
     "a number of 10,000 digits": (lambda h: h.http(b'{"Size":' + b"9" * 10000 + b"}"), "ipfs_wrong_port"),
     "another status of success": (lambda h: h.json({"Version": "1"}, 204), "ipfs_wrong_port"),
@@ -210,7 +212,12 @@ NO_API: dict[str, tuple[Answer, str]] = {
 #: What only a block can be.
 FINE_FOR_A_BLOCK = {
     *("a page", "nothing", "a list", "a number", "two objects", "deep nesting", "deep objects", "no UTF-8"),
-    *("lines that never end an object", "a number of 10,000 digits"),
+    *(
+        "lines that never end an object",
+        "a number of 10,000 digits",
+        "deep objects that end",
+        "many brackets",
+    ),
 }
 
 
@@ -337,6 +344,16 @@ def test_answers_that_mean_nothing(said: object) -> None:
         for ask in (lambda: kubo.put_file(BLOCK), lambda: kubo.pin(CID), kubo.version):
             unavailable("ipfs_garbage", ask)
         assert not kubo.is_pinned(CID)
+
+
+@pytest.mark.parametrize("depths", [range(1, 200, 7), range(900, 1100, 7)])
+def test_no_depth_of_nesting_is_too_much(depths: range) -> None:
+    """What our reader takes, the library's, called from deeper down, has to take too."""
+    bodies = iter([b'{"":' * depth + b"1" + b"}" * depth for depth in depths])
+    with serving(lambda handler: handler.http(next(bodies))) as server:
+        for _ in depths:
+            with pytest.raises(Unavailable, match=r"no API|without a version"):
+                Kubo(server.api).version()
 
 
 def test_a_pin_that_failed() -> None:

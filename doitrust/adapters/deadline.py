@@ -8,6 +8,9 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+#: Bytes asked of the system at once: an answer has up to 128 MiB, often in small chunks.
+_BUFFER = 64 * 1024
+
 
 class Wire:
     """All that http.client uses of a socket; `left` gives the seconds until the deadline, or raises `TimeoutError`."""
@@ -23,7 +26,7 @@ class Wire:
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """What is read."""
-        return io.BufferedReader(_Reader(self._sock, self._left))
+        return io.BufferedReader(_Reader(self._sock, self._left), _BUFFER)
 
     def settimeout(self, _seconds: float) -> None:
         """The deadline is ours."""

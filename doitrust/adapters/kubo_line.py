@@ -33,6 +33,8 @@ from doitrust.content.unixfs import MAX_BLOCK_SIZE
 
 #: Bytes of an answer that is no block: one object with a CID or a version. Of the events of a walk through the network.
 _MAX_ANSWER, _MAX_EVENTS = 16 * 1024, 4 * 1024 * 1024
+#: Objects and lists in an answer: far below the depth at which Python's reader gives up, wherever it is called.
+_MAX_NESTED = 100
 #: Bytes handed to the connection at once.
 _PIECE = 64 * 1024
 _CONNECT_SECONDS = 10.0
@@ -65,7 +67,7 @@ class _Line(ClientSync):  # type: ignore[misc]  # it is not typed
         self._seconds = timeout
         self._at = self._url.netloc
 
-    def _request(  # the library's
+    def _request(
         self,
         method: str,
         path: str,
@@ -93,7 +95,8 @@ class _Line(ClientSync):  # type: ignore[misc]  # it is not typed
             raise broken(self._at, str(error) or type(error).__name__) from None
         finally:
             connection.close()
-        return [], (piece for piece in (self._checked(path, status, said),))
+        checked = self._checked(path, status, said)
+        return [], (part for part in (checked,))  # the library closes what it is given
 
     def _checked(self, path: str, status: int, said: bytes) -> bytes:
         """What the library may read of an answer: a block, or one JSON object."""
@@ -129,7 +132,7 @@ def _limit(path: str) -> int:
     return MAX_BLOCK_SIZE if path == _RAW else _MAX_EVENTS if path in _EVENTS else _MAX_ANSWER
 
 
-def _talked(  # a request
+def _talked(
     connection: "_Connection",
     method: str,
     target: str,
@@ -138,13 +141,13 @@ def _talked(  # a request
     limit: int,
 ) -> tuple[int, bytes]:
     """Send a request and take the answer: its status and at most one byte more than `limit`."""
-    broken: ConnectionError | None = None
+    hung_up: ConnectionError | None = None
     try:
         connection.request(method, target, data, headers)
     except ConnectionError as error:
         if connection.sock is None:
             raise
-        broken = error  # who refuses a large upload may hang up before its end, and have said why
+        hung_up = error  # who refuses a large upload may hang up before its end, and have said why
     try:
         answer = connection.getresponse()
         said = answer.read(limit + 1)
@@ -152,12 +155,14 @@ def _talked(  # a request
             raise http.client.IncompleteRead(said, answer.length)
         return answer.status, said
     except (ConnectionError, http.client.HTTPException):
-        if broken is not None:
-            raise broken from None
+        if hung_up is not None:
+            raise hung_up from None
         raise
 
 
 def _object(said: bytes) -> dict[str, Any] | None:
+    if said.count(b"{") + said.count(b"[") > _MAX_NESTED:
+        return None
     try:
         found = json.loads(said.decode("utf-8"))
     except (ValueError, RecursionError):
