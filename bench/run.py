@@ -1,6 +1,6 @@
 """What `make bench` measures, each as a ratio to a baseline in the same run. Prints; never fails.
 
-python bench/run.py [help|judge|bulk|flood|sign|open|audit]…
+python bench/run.py [help|judge|bulk|flood|sign|open|content|audit]…
 """
 
 import gc
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from audit import bench_audit
 from coincurve import PublicKey
+from content import bench_content
 from synthetic import Synthetic
 from writing import bench_open, bench_sign
 
@@ -174,6 +175,7 @@ _ALL: dict[str, Callable[[], object]] = {
     "flood": bench_flood,
     "sign": lambda: bench_sign(timed),
     "open": lambda: bench_open(timed),
+    "content": lambda: bench_content(timed),
     "audit": bench_audit,
 }
 

@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from devnet_world import recorded_json
 from rpc_node import SECRET, served
 from support import recorded
 from test_cli_disk import forgets_to_be_root, locked
+from test_kubo_hostile import Answer, pinned, serving
 
 from doitrust.adapters.devnet import Devnet
 from doitrust.adapters.doctor import (
@@ -535,6 +537,38 @@ def test_a_second_node_behind_and_on_another_branch(home: Path) -> None:
     run("config", "set", "node2.url", "http://127.0.0.1:1")
     with node(home):
         wrong("node2", "no node answers", network="regtest")
+
+
+def test_an_ipfs_node(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with node(home), serving(pinned) as kubo:
+        assert "ipfs.api" in examined("regtest")["ipfs"]["cure"]
+        run("config", "set", "ipfs.api", kubo.api)
+        found = examined("regtest")["ipfs"]
+        assert (found["ok"], found["cure"]) == (True, None)
+        assert found["detail"] == f"Kubo 0.42.0 answers at 127.0.0.1:{kubo.port}"
+        monkeypatch.setitem(sys.modules, "ipfshttpclient", None)
+        monkeypatch.delitem(sys.modules, "doitrust.adapters.kubo_line")
+        wrong("ipfs", "not installed → pip install 'doitrust[ipfs]'", network="regtest")
+
+
+def test_an_ipfs_node_that_is_none(home: Path) -> None:
+    with node(home):
+        with closing(socket.socket()) as taken:
+            taken.bind(("127.0.0.1", 0))
+            run("config", "set", "ipfs.api", f"/ip4/127.0.0.1/tcp/{taken.getsockname()[1]}")
+            wrong("ipfs", "no IPFS node answers", "ipfs daemon", network="regtest")
+        run("config", "set", "ipfs.api", "127.0.0.1:5001")
+        wrong("ipfs", "no address", "/ip4/127.0.0.1/tcp/5001", network="regtest")
+        with serving(lambda handler: handler.http(b"404 page not found", 404)) as gateway:
+            run("config", "set", "ipfs.api", gateway.api)
+            wrong("ipfs", "its gateway", "Addresses.API", network="regtest")
+        only_reads: dict[str, Answer] = {"pin_ls": lambda handler: handler.http(b"404", 404)}
+        with serving(lambda handler: pinned(handler, **only_reads)) as gateway:
+            run("config", "set", "ipfs.api", gateway.api)
+            wrong("ipfs", "its gateway", network="regtest")
+        with serving(lambda handler: handler.http(b"", 403)) as closed:
+            run("config", "set", "ipfs.api", closed.api)
+            wrong("ipfs", "authorization", network="regtest")
 
 
 def test_the_clock_of_a_node(home: Path) -> None:

@@ -18,6 +18,7 @@ from doitrust.adapters.blocks import LocalBlocks
 from doitrust.adapters.files import exists
 from doitrust.adapters.homes import KEYS, STATE, WALLET, check_database, opened_database
 from doitrust.adapters.keystore import Keystore
+from doitrust.adapters.kubo import DEFAULT_API, Kubo
 from doitrust.adapters.nodekey import DEVICE_FILE, NODE_FILE, NodeKey
 from doitrust.adapters.pins import PinStore
 from doitrust.adapters.restore import was_cut_off
@@ -37,6 +38,7 @@ from doitrust.trust.evidence import Tip
 _PYTHON, _SQLITE = (3, 11), (3, 37)  # SQLite's STRICT tables
 _LEAST_ROOM = 64 * 1024 * 1024
 _MOST_BLOCKS = 2000
+_IPFS_SECONDS = 5.0
 _INSTALL = "install doitrust anew: pip install --force-reinstall doitrust"
 # RFC 6979 on secp256k1: key 1 signs sha256("Satoshi Nakamoto"), the vector that its implementations share.
 _SECRET = bytes(31) + b"\1"
@@ -245,6 +247,15 @@ def look_at_contents(folder: Path) -> Finding:
         if count == _MOST_BLOCKS:
             return Finding(True, f"{shown}: the first {count} blocks are whole")
     return Finding(True, f"{shown}: {count} block{'s' * (count != 1)}, all whole")
+
+
+def look_at_ipfs(address: str | None) -> Finding:
+    """The IPFS node that is set, if one is: whether it answers, and is an API that stores."""
+    if address is None:
+        cure = f"doitrust config set ipfs.api {DEFAULT_API}, where Kubo runs"
+        return Finding(None, "no IPFS node is set: lists come from the content store", cure)
+    kubo = Kubo(address, timeout=_IPFS_SECONDS)
+    return Finding(True, f"Kubo {kubo.version()} answers at {kubo.at}")
 
 
 # ---- what is remembered

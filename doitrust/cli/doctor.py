@@ -16,6 +16,7 @@ from doitrust.adapters.doctor import (
     Finding,
     look_at_contents,
     look_at_home,
+    look_at_ipfs,
     look_at_keys,
     look_at_libraries,
     look_at_node_key,
@@ -93,7 +94,7 @@ def _chain(app: App, now: int) -> Iterator[Check]:
     yield from checks
     yield looked("contents", lambda: look_at_contents(folder))
     if app.network is not DEVNET:
-        yield Check("ipfs", None, "no IPFS node is asked yet: lists come from the content store", None)
+        yield looked("ipfs", lambda: look_at_ipfs(app.config.get("ipfs.api")))
     yield from _pins(app, tip)
     yield looked("wallet", lambda: look_at_wallet(app.home, app.network))
 

@@ -8,9 +8,7 @@ read here.
 
 import base64
 import http.client
-import io
 import json
-import socket
 import ssl
 import threading
 import time
@@ -22,6 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from bitcoinrpc.authproxy import AuthServiceProxy, JSONRPCException
 
+from doitrust.adapters.deadline import Wire
 from doitrust.errors import Unavailable
 from doitrust.text import visible
 
@@ -286,7 +285,7 @@ class _Line(http.client.HTTPConnection):
         """Connect, within the deadline."""
         self.timeout = min(_CONNECT_SECONDS, self.left())
         super().connect()
-        self.sock = _Wire(self.sock, self.left)  # all that http.client uses of it
+        self.sock = Wire(self.sock, self.left)  # all that http.client uses of it
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         """Send a request; once more, on a new connection, if the old one turns out to be closed."""
@@ -336,52 +335,7 @@ class _TlsLine(_Line, http.client.HTTPSConnection):
         self.timeout = min(_CONNECT_SECONDS, self.left())
         http.client.HTTPConnection.connect(self)
         secured = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
-        self.sock = _Wire(secured, self.left)  # all that http.client uses of it
-
-
-class _Wire:
-    """A socket whose every wait ends at the deadline."""
-
-    def __init__(self, sock: socket.socket, left: Callable[[], float]) -> None:
-        self._sock = sock
-        self._left = left
-
-    def sendall(self, data: bytes) -> None:
-        """Send all of it."""
-        self._sock.settimeout(self._left())
-        self._sock.sendall(data)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        """What is read."""
-        return io.BufferedReader(_Reader(self._sock, self._left))
-
-    def settimeout(self, _seconds: float) -> None:
-        """The deadline is ours."""
-
-    def close(self) -> None:
-        """Hang up."""
-        self._sock.close()
-
-
-class _Reader(io.RawIOBase):
-    """Reads on after `_Wire.close`, as http.client expects of an answer that is the connection's last."""
-
-    def __init__(self, sock: socket.socket, left: Callable[[], float]) -> None:
-        super().__init__()
-        self._sock = sock
-        self._stream = sock.makefile("rb", buffering=0)
-        self._left = left
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(self._left())
-        return self._stream.readinto(buffer)
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
+        self.sock = Wire(secured, self.left)  # all that http.client uses of it
 
 
 class _Proxy(AuthServiceProxy):  # type: ignore[misc]  # it is not typed
