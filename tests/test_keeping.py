@@ -1,7 +1,7 @@
 """Content is never lost: read back from a second place before a record is written, kept once it was fetched."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -33,12 +33,19 @@ class Node(LocalBlocks):
             raise Unavailable("nothing listens there")
         return super().get(cid)
 
-    def put_blocks(self, root: Cid, blocks: Mapping[Cid, bytes]) -> None:
+    def put_blocks(self, root: Cid, blocks: Sequence[tuple[Cid, bytes]]) -> None:
         if self.down:
             raise Unavailable("nothing listens there")
-        for cid, block in blocks.items():
+        assert blocks[-1][0] == root
+        for cid, block in blocks:
             self.put(block, cid.codec)
         self.pinned.append(root)
+
+    def has(self, cid: Cid) -> bool:
+        return self.get(cid) is not None
+
+    def provide(self, root: Cid, *, timeout: float | None = None) -> str | None:
+        return None if root in self.pinned else "it has no such thing"
 
 
 class World:

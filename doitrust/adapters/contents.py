@@ -1,6 +1,6 @@
 """Content from everywhere: what is near first, then an IPFS node of one's own, then gateways."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from doitrust.adapters.blocks import LocalBlocks
@@ -10,12 +10,21 @@ from doitrust.errors import Unavailable
 from doitrust.ports import ContentSource, Place
 from doitrust.text import visible
 
+#: Seconds to tell the network where something is: a node does it by itself, too, a while later.
+_ANNOUNCING = 10.0
 
-class Sharer(ContentSource, Protocol):
-    """A place that others can fetch from what is put there."""
 
-    def put_blocks(self, root: Cid, blocks: Mapping[Cid, bytes]) -> None:
-        """Store finished blocks, and pin what hangs on `root`; raises `Unavailable`."""
+class IpfsNode(ContentSource, Protocol):
+    """An IPFS node of one's own, from which others can fetch what is put there. All methods raise `Unavailable`."""
+
+    def has(self, cid: Cid) -> bool:
+        """Whether it has the block itself, without asking anybody."""
+
+    def put_blocks(self, root: Cid, blocks: Sequence[tuple[Cid, bytes]]) -> None:
+        """Store finished blocks, `root` the last, and pin what hangs on it."""
+
+    def provide(self, root: Cid, *, timeout: float | None = None) -> str | None:
+        """Tell the network that it has `root`; returns why that failed, or None."""
 
 
 class Contents:
@@ -31,14 +40,14 @@ class Contents:
         tell: Callable[[str], None],
         *,
         name: str = "this home",
-        node: tuple[str, Sharer] | None = None,
+        node: tuple[str, IpfsNode] | None = None,
         others: Sequence[Place] = (),
         shared: bool = False,
     ) -> None:
         self._near = near
         self._name = name
         self._node = node
-        self._others = [*([] if node is None else [Place(*node)]), *others]
+        self._others = list(others)
         self._tell = tell
         self._told: set[str] = set()
         self.shared = shared
@@ -48,16 +57,27 @@ class Contents:
         block = self._near.get(cid)
         if block is not None:
             return block
-        for place in self._others:
+        for name, ask in self._ways():
             try:
-                block = place.source.get(cid)
+                block = ask(cid)
             except Unavailable as error:
-                self._say(place.name, error.message)
+                self._say(name, error.message)
                 continue
             if block is not None and cid.matches(block):  # N1
                 self._keep(cid, block)
                 return block
         return None
+
+    def _ways(self) -> Iterator[tuple[str, Callable[[Cid], bytes | None]]]:
+        """Who is asked, in this order: a node that has to search for it takes longest to say that nobody has it."""
+        others = [(place.name, place.source.get) for place in self._others]
+        if self._node is None:
+            yield from others
+            return
+        name, node = self._node
+        yield name, lambda cid: node.get(cid) if node.has(cid) else None
+        yield from others
+        yield name, node.get
 
     def put_file(self, data: bytes) -> Cid:
         """Store a file near."""
@@ -67,6 +87,7 @@ class Contents:
         """Hand the blocks of a file to the IPFS node, if there is one; raises `Unavailable`."""
         if self._node is None:
             return
+        name, node = self._node
         blocks: dict[Cid, bytes] = {}
 
         def taken(wanted: Cid) -> bytes | None:
@@ -76,11 +97,15 @@ class Contents:
             return block
 
         read_file(cid, taken, max_size)
-        self._node[1].put_blocks(cid, blocks)
+        node.put_blocks(cid, list(blocks.items())[::-1])  # the root was the first to be read
+        why = node.provide(cid, timeout=_ANNOUNCING)
+        if why is not None:
+            self._say(name, f"it has {cid}, and has not told the network yet: {why}")
 
     def places(self) -> list[Place]:
         """Where content is looked for, the nearest first."""
-        return [Place(self._name, self._near), *self._others]
+        node = [] if self._node is None else [Place(*self._node)]
+        return [Place(self._name, self._near), *node, *self._others]
 
     def _keep(self, cid: Cid, block: bytes) -> None:
         try:
