@@ -55,6 +55,8 @@ class Gateway:
     #: What it does is to get nothing out of it, or the right bytes; and to be asked no more.
     delivers: ClassVar[bool] = True
     dropped: ClassVar[bool] = False
+    #: Part of what is said about it, where another of our checks would catch it as well.
+    fault: ClassVar[str] = ""
 
     def __init__(self, blocks: Blocks, *, tls: ssl.SSLContext | None = None) -> None:
         self.blocks = dict(blocks)
@@ -318,6 +320,8 @@ class StallsInTheHead(Useless):
 
 
 class StallsInTheBody(Useless):
+    fault = "too slowly"
+
     def raw(self, line: socket.socket, cid: Cid) -> None:
         self.head(line, 200, RAW_KIND, f"Content-Length: {len(self.blocks[cid])}")
         line.sendall(self.blocks[cid][:-1])
@@ -339,6 +343,8 @@ class DripsTheHead(Useless):
 
 
 class DripsTheBody(Useless):
+    fault = "too slowly"
+
     def raw(self, line: socket.socket, cid: Cid) -> None:
         self.head(line, 200, RAW_KIND, f"Content-Length: {10**6}")
         self.forever(line, b"x", 0.02)
@@ -392,6 +398,8 @@ class OneOtherLeaf(Liar):
 
 class Html(Liar):
     """A portal's page, with a good status."""
+
+    fault = "answers with text/html"
 
     def answer(self, line: socket.socket, path: str) -> None:
         self.say(line, 200, b"<html>Please log in</html>", "text/html; charset=utf-8")
@@ -468,6 +476,8 @@ class Floods(Liar):
 
 
 class FloodsTheHead(Liar):
+    fault = "it sends more than it may"
+
     def answer(self, line: socket.socket, path: str) -> None:
         line.sendall(b"HTTP/1.1 200 OK\r\n")
         self.forever(line, b"X-More: " + b"x" * 4000 + b"\r\n")
@@ -514,6 +524,8 @@ class HugeChunk(Liar):
 
 class Bomb(Liar):
     """A megabyte of gzip that would be a gigabyte."""
+
+    fault = "encoded"
 
     body: ClassVar[bytes] = gzip.compress(bytes(10**7)) * 100
 
@@ -585,6 +597,8 @@ class OthersForever(LiarInCars):
 
 
 class HugeCarBlock(LiarInCars):
+    fault = "a section of 134217728 bytes"
+
     def parts(self, cid: Cid) -> Iterator[bytes]:
         yield from write_car(cid, [])
         yield varint(2**27)

@@ -227,6 +227,8 @@ def test_changing_a_setting_keeps_the_rest_of_the_file_as_it_was() -> None:
         ("min_confirmations", "1" * 30),
         ("coin_type", "-1"),
         ("node.own", "maybe"),
+        ("ipfs.gateways", "a.example"),
+        ("ipfs.gateways", "https://a.example, https://me:secret@b.example"),
     ],
 )
 def test_a_setting_that_cannot_be_meant_is_refused_and_nothing_is_written(key: str, value: str) -> None:

@@ -82,7 +82,10 @@ def test_alone(kind: type[zoo.Gateway], cid: Cid) -> None:
             before = len(animal.headers)
             assert ask_again(gateways) is None
             assert len(animal.headers) == before
-        assert not any(fault.dropped for fault in gateways.faults) or kind.dropped
+        else:
+            assert not any(fault.dropped for fault in gateways.faults)
+        if gateways.faults:
+            assert kind.fault in " ".join(fault.what for fault in gateways.faults)
         for fault in gateways.faults:
             assert fault.what.isprintable()
             assert len(fault.what) < 400
@@ -296,6 +299,18 @@ def test_nine_of_ten_stall() -> None:
         assert gateways.faults == ()
 
 
+def test_who_fails_makes_room_at_once() -> None:
+    """Nobody waits for the next one's turn if there is nothing to wait for."""
+    with ExitStack() as stack:
+        failing = [
+            stack.enter_context(kind({})) for kind in (zoo.Absent, zoo.Html, zoo.Forbidden, zoo.HangsUp)
+        ]
+        honest = stack.enter_context(zoo.Gateway(BLOCKS))
+        started = time.monotonic()
+        assert ask(*failing, honest, patience=Patience(stagger=30)).get(ROOT) == BLOCKS[ROOT]
+        assert time.monotonic() - started < 10
+
+
 def test_all_stall() -> None:
     with zoo.StallsAtOnce(BLOCKS) as one, zoo.DripsTheHead(BLOCKS) as other:
         gateways = ask(one, other, patience=SHORT)
@@ -306,6 +321,27 @@ def test_all_stall() -> None:
         }
         assert one.hung_up.acquire(timeout=5)
         assert other.hung_up.acquire(timeout=5)
+
+
+def test_what_nobody_has_costs_less_each_time_and_loses_nothing_else() -> None:
+    """A gateway that looks for it in vain is asked for other things all the same."""
+
+    class Looks(zoo.Gateway):
+        def answer(self, line: socket.socket, path: str) -> None:
+            if any(cid.text in path for cid in self.blocks):
+                super().answer(line, path)
+            else:
+                self.wait_for_hang_up(line)
+
+    patience = Patience(answer=8.0)
+    assert [patience.after(stalls).answer for stalls in range(5)] == [8.0, 4.0, 2.0, 2.0, 2.0]
+    assert Patience(answer=0.5).after(3).answer == 0.5
+    with Looks(BLOCKS) as gateway:
+        gateways = ask(gateway, patience=Patience(answer=0.3, pause=600))
+        for number in range(6):
+            assert ask_for(gateways, number) is None
+        assert read_file(ROOT, gateways.get, MAX_LIST_BYTES) == DATA
+        assert [fault.dropped for fault in gateways.faults] == [False]
 
 
 def test_the_whole_has_a_deadline() -> None:

@@ -8,6 +8,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from doitrust.adapters.files import exists, read_bounded, write_atomic
+from doitrust.adapters.gateway_urls import gateway_urls
 from doitrust.chain.networks import network_named
 from doitrust.errors import BadData, Usage
 from doitrust.text import visible
@@ -50,7 +51,7 @@ KEYS: Mapping[str, Callable[[str], Any]] = {
     "node2.user": str,
     "node2.own": _boolean,
     "ipfs.api": str,
-    "ipfs.gateways": lambda text: [part.strip() for part in text.split(",") if part.strip()],
+    "ipfs.gateways": lambda text: gateway_urls(part for part in text.split(",") if part.strip()),
     "min_confirmations": _count,
     "signer": str,
     "coin_type": _index,

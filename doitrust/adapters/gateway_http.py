@@ -15,7 +15,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from doitrust.adapters.gateway_urls import Target, is_public, redirected, target_of
@@ -30,6 +30,8 @@ _MAX_ADDRESSES = 4
 _CHUNK = 64 * 1024
 #: Read ahead of what is asked for, so that little of a body counts as head.
 _BUFFER = 8 * 1024
+#: Seconds that everybody gets to be reached, and to answer.
+_LEAST = 2.0
 #: Seconds after which whoever waits looks whether it still should.
 _TICK = 0.1
 
@@ -93,6 +95,12 @@ class Patience:
     longest_pause: float = 600.0
     wait: float = 10.0
 
+    def after(self, stalls: int) -> "Patience":
+        """What is left of it for one that kept us waiting so often: each time half, but never under `_LEAST`."""
+        half = 0.5 ** min(stalls, 20)
+        connect, answer = (max(full * half, min(full, _LEAST)) for full in (self.connect, self.answer))
+        return replace(self, connect=connect, answer=answer)
+
 
 def resolve(host: str, port: int) -> list[str]:
     """The IP addresses of `host`."""
@@ -119,19 +127,14 @@ class Visit:
         self._resolve = resolve
         self._dial = dial
         self._sock: socket.socket | None = None
-        self._closing = threading.Lock()
         self._over = threading.Event()
         self._expect(patience.connect, "it can't be reached in time")
         #: Bytes that may still come.
         self._allowed = 0
 
     def give_up(self) -> None:
-        """Hang up now: whoever waits in this visit gets `GivenUp`."""
+        """Have the visit hang up, within a tick, with `GivenUp`: closing another thread's socket wakes it nowhere."""
         self._over.set()
-        with self._closing, contextlib.suppress(OSError):
-            if self._sock is not None:
-                # Not SSLSocket's own shutdown, which would have the other thread read on without TLS.
-                socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def get(self, url: str, kind: str, limit: int) -> Generator[bytes, None, None]:
         """Yield the body of what `url` leads to, at most `limit` bytes, as it comes; hang up at its end.
@@ -188,7 +191,7 @@ class Visit:
             try:
                 # So that one that swallows everything leaves time for the others.
                 sock = self._dial(address, target.port, self._left() / (len(addresses) - number))
-                self._keep(sock)
+                self._sock = sock
                 if target.scheme == "https":
                     self._handshake(sock, target.host.rstrip("."))
             except OSError as failed:
@@ -200,7 +203,7 @@ class Visit:
 
     def _handshake(self, sock: socket.socket, host: str) -> None:
         secured = self._tls().wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
-        self._keep(secured)
+        self._sock = secured
         while True:
             self._check()
             secured.settimeout(_TICK)
@@ -278,15 +281,10 @@ class Visit:
         if time.monotonic() >= self._due:
             raise Stalled(self.late)
 
-    def _keep(self, sock: socket.socket) -> None:
-        with self._closing:
-            self._sock = sock
-
     def _close(self) -> None:
-        with self._closing, contextlib.suppress(OSError):
-            if self._sock is not None:
-                self._sock.close()
-            self._sock = None
+        if self._sock is not None:
+            self._sock.close()
+        self._sock = None
 
 
 class _Wire:

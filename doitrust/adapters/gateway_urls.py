@@ -14,7 +14,7 @@ MAX_GATEWAYS = 10
 _MAX_URL = 2048
 _HINT = "as in https://trustless-gateway.link or http://127.0.0.1:8080"
 #: RFC 3986's characters of a path, and of a path with a query; whatever else there is must be written with %.
-_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+;=:@-]|%[0-9A-Fa-f]{2})*)*")
 _TARGET = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
 #: Labels of a name; the underscore is what containers are called by.
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"

@@ -7,7 +7,8 @@ an honest gateway is never blamed for a file that is too large.
 
 Everything about who is asked when stands in `_Race`: two gateways at first, one more whenever nobody has answered for a
 moment, so that those that stall cost a moment each; a pause after each failure, twice as long each time; and never
-again, as long as this object lives, for one that lied.
+again, as long as this object lives, for one that lied. One that kept us waiting in vain is not avoided, as it may have
+been looking for what nobody has: other content must not be lost with that. It gets half the time instead.
 """
 
 import contextlib
@@ -86,9 +87,10 @@ class _Gateway:
 
     url: str
     dropped: bool = False
-    #: Failures since it last delivered, and when it may be asked again.
+    #: Failures since it last delivered, and when it may be asked again; how often it kept us waiting in vain.
     failures: int = 0
     ready: float = 0.0
+    stalls: int = 0
     faults: list[str] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)
 
@@ -124,7 +126,7 @@ class Gateways:
     ) -> None:
         self._patience = patience or Patience()
         self._max_size = max_size
-        self._visit = partial(Visit, self._patience, tls=self._context, resolve=resolve, dial=dial)
+        self._visit = partial(Visit, tls=self._context, resolve=resolve, dial=dial)
         self._tls = tls
         self._making_tls = threading.Lock()
         self._asking = threading.Lock()
@@ -251,7 +253,7 @@ class _Race:
         self,
         gateways: list[_Gateway],
         fetch: _Fetch,
-        visit: Callable[[], Visit],
+        visit: Callable[[Patience], Visit],
         patience: Patience,
         until: float,
     ) -> None:
@@ -314,7 +316,7 @@ class _Race:
         return max(0.0, min([self._until, now + _LOOK, *times]) - now)
 
     def _start(self, gateway: _Gateway) -> None:
-        visit = self._running[gateway] = self._visit()
+        visit = self._running[gateway] = self._visit(self._patience.after(gateway.stalls))
         self._tries[gateway] += 1
         # One that hangs must not keep the process from ending.
         thread = threading.Thread(target=self._run_visit, args=(visit, gateway), daemon=True)
@@ -334,7 +336,7 @@ class _Race:
     def _settle(self, gateway: _Gateway, error: Exception | None) -> bool:
         """Draw the conclusions; whether it delivered."""
         if error is None:
-            gateway.failures, gateway.ready = 0, 0.0
+            gateway.failures, gateway.ready, gateway.stalls = 0, 0.0, 0
             self._gateways.remove(gateway)
             self._gateways.insert(0, gateway)
             return True
@@ -352,6 +354,10 @@ class _Race:
 
     def _failed(self, gateway: _Gateway, error: Failed) -> None:
         gateway.blame(error)
+        if isinstance(error, Stalled):
+            gateway.stalls += 1
+            self._out.add(gateway)
+            return
         gateway.failures += 1
         pause = self._patience.pause * 2 ** min(gateway.failures - 1, 20)
         gateway.ready = time.monotonic() + min(max(pause, error.pause), self._patience.longest_pause)
