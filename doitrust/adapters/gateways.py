@@ -340,7 +340,6 @@ class _Race:
             self._gateways.remove(gateway)
             self._gateways.insert(0, gateway)
             return True
-        self._next = 0.0  # somebody else, at once
         if isinstance(error, Lied):
             gateway.blame(error)
             gateway.dropped = True
