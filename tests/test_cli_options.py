@@ -205,10 +205,12 @@ def test_every_setting_can_be_set_and_is_shown() -> None:
 def test_changing_a_setting_keeps_the_rest_of_the_file_as_it_was() -> None:
     file = home() / "config.toml"
     home().mkdir()
-    file.write_text('# mine\n[node] # the node\nuser = "me"   # who\n\n[ipfs]\napi = "x"\n', "utf-8")
+    file.write_text(
+        '# mine\n[node] # the node\nuser = "me"   # who\n\n[ipfs]\napi = "/ip4/127.0.0.1/tcp/5001"\n', "utf-8"
+    )
     assert run("config", "set", "node.url", "http://127.0.0.1:1").status == 0
     after = file.read_text("utf-8")
-    for line in ("# mine", "[node] # the node", 'user = "me"   # who', 'api = "x"'):
+    for line in ("# mine", "[node] # the node", 'user = "me"   # who', 'api = "/ip4/127.0.0.1/tcp/5001"'):
         assert line in after
     assert run("config", "show", "--json").value["settings"]["node.url"] == "http://127.0.0.1:1"
 
@@ -227,6 +229,8 @@ def test_changing_a_setting_keeps_the_rest_of_the_file_as_it_was() -> None:
         ("min_confirmations", "1" * 30),
         ("coin_type", "-1"),
         ("node.own", "maybe"),
+        ("ipfs.gateways", "a.example"),
+        ("ipfs.gateways", "https://a.example, https://me:secret@b.example"),
     ],
 )
 def test_a_setting_that_cannot_be_meant_is_refused_and_nothing_is_written(key: str, value: str) -> None:

@@ -8,6 +8,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from doitrust.adapters.files import exists, read_bounded, write_atomic
+from doitrust.adapters.gateway_urls import gateway_urls
 from doitrust.chain.networks import network_named
 from doitrust.errors import BadData, Usage
 from doitrust.text import visible
@@ -38,6 +39,13 @@ def _network(text: str) -> str:
     return network_named(text).name
 
 
+def _ipfs_api(text: str) -> str:
+    from doitrust.adapters.kubo import multiaddr  # noqa: PLC0415  # only who sets it
+
+    multiaddr(text)
+    return text
+
+
 #: Every key and how its text is read. What is not here is a mistake, and told so.
 KEYS: Mapping[str, Callable[[str], Any]] = {
     "network": _network,
@@ -49,8 +57,8 @@ KEYS: Mapping[str, Callable[[str], Any]] = {
     "node2.cookie": str,
     "node2.user": str,
     "node2.own": _boolean,
-    "ipfs.api": str,
-    "ipfs.gateways": lambda text: [part.strip() for part in text.split(",") if part.strip()],
+    "ipfs.api": _ipfs_api,
+    "ipfs.gateways": lambda text: gateway_urls(part for part in text.split(",") if part.strip()),
     "min_confirmations": _count,
     "signer": str,
     "coin_type": _index,

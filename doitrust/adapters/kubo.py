@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from doitrust.adapters.kubo_errors import KuboFailure, garbage, no_library, not_pinned
-from doitrust.content.car import car_of
+from doitrust.content.car import write_car
 from doitrust.content.cid import RAW, Cid, cid_of
 from doitrust.content.unixfs import MissingBlock, blocks_of_file, read_file
 from doitrust.errors import Unavailable, Usage
@@ -110,8 +110,8 @@ class Kubo:
 
         In several, a collection of garbage could take away what isn't pinned yet.
         """
-        total = sum(map(len, car_of(root, blocks)))
-        car = _Pieces(car_of(root, blocks), total, progress)
+        total = sum(map(len, write_car(root, blocks)))
+        car = _Pieces(write_car(root, blocks), total, progress)
         try:
             said = self._kubo().dag.imprt(car, **self._within(self._timeout + total / _SLOWEST)).as_json()
         except KuboFailure as failure:

@@ -15,10 +15,10 @@ import platformdirs
 from doitrust.adapters.config import read_config
 from doitrust.adapters.files import exists
 from doitrust.adapters.pins import PinStore
-from doitrust.chain.networks import DEVNET, Network, network_named
+from doitrust.chain.networks import DEVNET, REGTEST, Network, network_named
 from doitrust.cli.options import Settings
 from doitrust.errors import Unavailable, Usage, UserRefused
-from doitrust.ports import ChainView, ContentStore, Node, Progress
+from doitrust.ports import ChainView, ContentStore, Node, Place, Progress
 from doitrust.text import visible
 from doitrust.trust.policy import MAX_WRITES, MIN_CONFIRMATIONS, Policy
 
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Asked where none are set: gateways of the IPFS Foundation's, which answer with blocks that can be checked
+#: (specs.ipfs.tech/http-gateways/trustless-gateway).
+_GATEWAYS = ("https://trustless-gateway.link", "https://ipfs.io", "https://dweb.link")
+#: Seconds for a call to the IPFS node: the gateways were asked before it has to search.
+_IPFS_SECONDS = 15.0
 #: A week: what is older was forgotten rather than taken along.
 _MOST_HOURS = 7 * 24
 
@@ -143,7 +148,18 @@ class App:
 
         if self.network is DEVNET:
             return Contents(self.devnet.contents, self.say, name="the devnet's IPFS", shared=True)
-        return Contents(LocalBlocks(self.home / "ipfs"), self.say)
+        node, gateways = None, []
+        if self.config.get("ipfs.api"):
+            from doitrust.adapters.kubo import Kubo
+
+            kubo = Kubo(self.config["ipfs.api"], timeout=_IPFS_SECONDS)
+            node = (f"IPFS node {kubo.at}", kubo)
+        named = self.config.get("ipfs.gateways", [] if self.network is REGTEST else _GATEWAYS)
+        if named:
+            from doitrust.adapters.gateways import Gateways
+
+            gateways.append(Place("gateways", Gateways(named)))
+        return Contents(LocalBlocks(self.home / "ipfs"), self.say, node=node, others=gateways)
 
     @property
     def provisions_file(self) -> Path:
