@@ -1,6 +1,7 @@
 """What several tests share: the recorded chains, damage to bytes, keys of our own, refusals of the right kind."""
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -179,3 +180,15 @@ def spend_of(
     """Return a transaction of version 0x7100 with one input, which spends an output of `previous`."""
     spent = Input(previous.txid, vout, script_sig, witness)
     return Transaction.build(0x7100, 0, [(spent, 0xFFFFFFFE)], outputs or [Output(1000, b"\x51")])
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that nobody listens at."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for found in sockets:
+            found.bind(("127.0.0.1", 0))
+        return [int(found.getsockname()[1]) for found in sockets]
+    finally:
+        for found in sockets:
+            found.close()

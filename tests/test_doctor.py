@@ -557,8 +557,8 @@ def test_an_ipfs_node_that_is_none(home: Path) -> None:
             taken.bind(("127.0.0.1", 0))
             run("config", "set", "ipfs.api", f"/ip4/127.0.0.1/tcp/{taken.getsockname()[1]}")
             wrong("ipfs", "no IPFS node answers", "ipfs daemon", network="regtest")
-        run("config", "set", "ipfs.api", "127.0.0.1:5001")
-        wrong("ipfs", "no address", "/ip4/127.0.0.1/tcp/5001", network="regtest")
+        refused = run("config", "set", "ipfs.api", "127.0.0.1:5001", "--json")
+        assert (refused.status, "/ip4/127.0.0.1/tcp/5001" in refused.error["hint"]) == (2, True)
         with serving(lambda handler: handler.http(b"404 page not found", 404)) as gateway:
             run("config", "set", "ipfs.api", gateway.api)
             wrong("ipfs", "its gateway", "Addresses.API", network="regtest")

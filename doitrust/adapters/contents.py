@@ -100,7 +100,7 @@ class Contents:
         node.put_blocks(cid, list(blocks.items())[::-1])  # the root was the first to be read
         why = node.provide(cid, timeout=_ANNOUNCING)
         if why is not None:
-            self._say(name, f"it has {cid}, and has not told the network yet: {why}")
+            self._say(name, f"it keeps {cid}, and told nobody yet: {why}")
 
     def places(self) -> list[Place]:
         """Where content is looked for, the nearest first."""

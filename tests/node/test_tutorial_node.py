@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -12,6 +11,7 @@ import pytest
 import stand_in
 from cli import temporary_folder
 from core_node import DOICHAIND, needs_core
+from support import free_ports
 from test_docs import fences, page, play, steps
 from test_tutorial import QUICK, missing
 
@@ -41,7 +41,7 @@ def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
 def test_every_line_does_what_is_said(folder: Path) -> None:
     text = page(PAGE)
     assert text.count(_PORT) == 1
-    told = fences(text.replace(_PORT, f"PORT={_free_port()}\n"))
+    told = fences(text.replace(_PORT, f"PORT={free_ports(1)[0]}\n"))
     wanted = [steps(fence.text) if fence.language == "sh" else [] for fence in told]
     done = iter(play([step for each in wanted for step in each], folder, "bash", QUICK))
     played = [[next(done) for _ in each] for each in wanted]
@@ -55,9 +55,3 @@ def test_every_line_does_what_is_said(folder: Path) -> None:
             assert missing(fence.text, out) == [], out
             shown += 1
     print(f"played: {sum(map(len, played))} lines, {shown} answers shown")  # noqa: T201  # for whoever looks with -s
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
