@@ -4,13 +4,16 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
+from doitrust.adapters.gateways import Gateways
 from doitrust.adapters.kubo import Kubo
-from doitrust.content.unixfs import cid_of_file
+from doitrust.content.unixfs import cid_of_file, read_file
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
+from gateway_zoo import Gateway, StallsAtOnce, blocks_of
 from kubo import PROGRAMS, Daemon, daemon
 
 _MIB = 1024 * 1024
@@ -24,7 +27,8 @@ Timed = Callable[[Callable[[], object], int], float]
 
 
 def bench_content(timed: Timed) -> None:
-    """CID, storing and fetching, with each Kubo that is here."""
+    """CID, storing and fetching, with each Kubo that is here; fetching from gateways."""
+    _from_gateways(timed)
     data = os.urandom(_SIZE)
     mine = timed(lambda: cid_of_file(data), 5)
     print(f"cid: {_SIZE / _MIB / mine:.0f} MiB a second")
@@ -33,6 +37,26 @@ def bench_content(timed: Timed) -> None:
     for program in PROGRAMS:
         with tempfile.TemporaryDirectory() as folder, daemon(program, Path(folder) / "kubo") as node:
             _against(node, data, Path(folder), timed)
+
+
+def _from_gateways(timed: Timed) -> None:
+    """A list from one honest gateway, against the same with nine stalling ones named before it."""
+    data = os.urandom(4 * _MIB)
+    blocks = blocks_of(data)
+    root = cid_of_file(data)
+    with ExitStack() as stack:
+        honest = stack.enter_context(Gateway(blocks))
+        stalling = [stack.enter_context(StallsAtOnce(blocks)) for _ in range(9)]
+
+        def fetch(*named: Gateway) -> None:
+            found = Gateways([gateway.url for gateway in named])
+            assert read_file(root, found.get, len(data)) == data
+
+        alone = timed(lambda: fetch(honest), 5)
+        late = timed(lambda: fetch(*stalling, honest), 3)
+    print(
+        f"gateways: 4 MiB in {alone * 1e3:.0f} ms; behind nine that stall in {late:.2f} s: {late / alone:.0f} ×"
+    )
 
 
 def _against(node: Daemon, data: bytes, folder: Path, timed: Timed) -> None:

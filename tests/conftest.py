@@ -2,6 +2,7 @@
 
 import os
 import signal
+import zlib
 from collections.abc import Generator, Iterator
 from itertools import count
 from pathlib import Path
@@ -14,6 +15,9 @@ IN_CI = os.environ.get("DOITRUST_CI") == "1"
 
 #: In CI a skip must say what this machine can never have; any other skip is a test that nobody runs.
 ALLOWED_SKIP = "cannot be had here:"
+
+#: How many cases of a test with the marker `thorough` were left for CI.
+_left_for_ci = 0
 
 settings.register_profile("default", deadline=None, max_examples=25)
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
@@ -53,6 +57,31 @@ def _enter(user: Path, patch: pytest.MonkeyPatch) -> Path:
     patch.setenv("USERPROFILE", str(user))
     patch.setenv("DOITRUST_HOME", str(state))
     return state
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """By hand run a sample of what is marked as thorough: one case in so many, or none (0). CI runs all of it."""
+    global _left_for_ci  # noqa: PLW0603  # told at the end
+    if IN_CI or config.getoption("keyword") or any("::" in argument for argument in config.args):
+        return  # who names a test wants it
+    left = []
+    for item in items:
+        marker = item.get_closest_marker("thorough")
+        share = None if marker is None else marker.args[0]
+        if share is not None and (share == 0 or zlib.crc32(item.nodeid.encode()) % share):
+            left.append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+        _left_for_ci = len(left)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out."""
+    if _left_for_ci:
+        terminalreporter.write_line(
+            f"{_left_for_ci} thorough cases are left for CI; DOITRUST_CI=1 runs them here."
+        )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -502,6 +502,7 @@ def test_killed_at_any_instant_the_home_is_the_old_or_the_new_one(
     assert set(found) == {True, False}
 
 
+@pytest.mark.thorough(0)
 def test_without_an_exchange_the_next_restore_mends_it(
     moving: tuple[Path, Path, dict[str, bytes], dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -520,6 +521,7 @@ def test_without_an_exchange_the_next_restore_mends_it(
     assert missing == 1
 
 
+@pytest.mark.thorough(0)
 def test_killed_while_it_mends_it_is_mended_by_the_next(
     moving: tuple[Path, Path, dict[str, bytes], dict[str, bytes]],
 ) -> None:

@@ -354,6 +354,7 @@ LIES: dict[str, Callable[[], Callable[[str, list[Any], Any], Any]]] = {
 
 
 @pytest.mark.parametrize("kind", LIES)
+@pytest.mark.thorough(3)
 def test_a_lying_node_is_caught_and_its_blocks_never_stay(proxy: Proxy, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "index.db"
     view = IndexedView(_node(proxy.port), path)

@@ -339,6 +339,7 @@ def statuses(verdicts: Mapping[str, Verdict]) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("name", "arrangement"), list(zip(LIES, itertools.cycle(["oL", "Lo"]), strict=False))
 )
+@pytest.mark.thorough(3)
 def test_N3_an_own_node_decides_and_the_liar_is_named(scene: Scene, name: str, arrangement: str) -> None:
     lie = LIES[name]
     with lying(scene.port, lie.lies(scene)) as proxy, asked(scene, arrangement, proxy.port) as sources:
@@ -355,6 +356,7 @@ def test_N3_an_own_node_decides_and_the_liar_is_named(scene: Scene, name: str, a
 @pytest.mark.parametrize(
     ("name", "arrangement"), list(zip(LIES, itertools.cycle(["Lf", "fL"]), strict=False))
 )
+@pytest.mark.thorough(3)
 def test_N3_nothing_is_trusted_where_one_of_two_lies(scene: Scene, name: str, arrangement: str) -> None:
     with lying(scene.port, LIES[name].lies(scene)) as proxy, asked(scene, arrangement, proxy.port) as sources:
         verdicts, evidence = judged(scene, sources)
@@ -368,6 +370,7 @@ def test_N3_nothing_is_trusted_where_one_of_two_lies(scene: Scene, name: str, ar
 
 
 @pytest.mark.parametrize("name", LIES)
+@pytest.mark.thorough(3)
 def test_N3_alone_a_liar_is_never_trusted(scene: Scene, name: str) -> None:
     lie = LIES[name]
     with lying(scene.port, lie.lies(scene)) as proxy:

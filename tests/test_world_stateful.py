@@ -547,7 +547,7 @@ class Life(RuleBasedStateMachine):
 _TOO = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 TestLife = Life.TestCase
 TestLife.settings = settings(
-    max_examples=150 if LONG else 15,
+    max_examples=150 if LONG else settings().max_examples * 3 // 10,
     stateful_step_count=40 if LONG else 25,
     suppress_health_check=_TOO,
 )

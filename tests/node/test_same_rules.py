@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from arena import WITH_AND_WITHOUT_CORE, Arena, arena_in
 from cases import Case, Cases
 
@@ -12,6 +13,7 @@ def _expected(wanted: str, found: str) -> bool:
     return found.startswith(wanted) if wanted else not found
 
 
+@pytest.mark.thorough(0)
 @WITH_AND_WITHOUT_CORE
 def test_every_rule(tmp_path: Path, *, alone: bool) -> None:
     counted: Counter[str] = Counter()

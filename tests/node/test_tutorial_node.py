@@ -38,6 +38,7 @@ def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
             os.kill(int(left.read_text()), signal.SIGKILL)
 
 
+@pytest.mark.thorough(0)
 def test_every_line_does_what_is_said(folder: Path) -> None:
     text = page(PAGE)
     assert text.count(_PORT) == 1
