@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Generator, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -74,6 +75,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]
         _left_for_ci = len(left)
+        if hasattr(config, "workeroutput"):
+            config.workeroutput["left_for_ci"] = len(left)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear it from the processes that ran the tests: each has collected all of them."""
+    global _left_for_ci  # noqa: PLW0603  # told at the end
+    _left_for_ci = getattr(node, "workeroutput", {}).get("left_for_ci", _left_for_ci)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

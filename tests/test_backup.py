@@ -380,6 +380,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.thorough(3)
 def test_a_hostile_file_is_told_in_one_line_and_nothing_written(
     home: Path, tmp_path: Path, name: str
 ) -> None:

@@ -410,6 +410,7 @@ def shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.thorough(0)
 def test_several_processes_say_the_same(number: int) -> None:
     devnet, folder = recorded_world(number)
     with served(devnet) as (client, _):

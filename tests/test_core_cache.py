@@ -300,7 +300,7 @@ TOLD: dict[str, Callable[[Scene], Lies]] = {
     ("name", "kinds"),
     [(name, kinds) for name in TOLD for kinds in (("o", "ff") if name in LIES else ("o", "f", "of", "ff"))],
 )
-@pytest.mark.thorough(4)
+@pytest.mark.thorough(8)
 def test_a_lie_does_not_outlive_the_liar(scene: Scene, path: Path, name: str, kinds: str) -> None:
     """The first source lied while the cache was filled; after that the verdict is that of honest ones, all of it."""
 
@@ -466,6 +466,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], bool]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
+@pytest.mark.thorough(3)
 def test_a_damaged_file_is_made_anew(world: worlds.World, proxy: Proxy, path: Path, name: str) -> None:
     world.certify("E1")
     world.mine(6)

@@ -62,7 +62,7 @@ def client(node: tuple[Client, Server]) -> Iterator[Client]:
     ],
 )
 @pytest.mark.parametrize("body", [COUNT, "", "garbage", "x" * 100_000])
-@pytest.mark.thorough(3)
+@pytest.mark.thorough(6)
 def test_nobody_gets_in_without_the_cookie(client: Client, authorization: str | None, body: str) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
     told = client.http("POST", "/", body[:100], headers)

@@ -51,12 +51,14 @@ def missing(shown: str, printed: str) -> list[str]:
     return []
 
 
+@pytest.mark.thorough(0)
 def test_every_command_ends_as_it_is_said_to() -> None:
     done = [one for _, each in blocks() for one in each]
     assert [(one.step, one.status, one.out) for one in done if one.status != one.step.status] == []
     assert {one.status for one in done} == {0, 1, 3}
 
 
+@pytest.mark.thorough(0)
 def test_what_is_shown_was_printed() -> None:
     printed = {fence: "".join(one.out for one in each) for fence, each in blocks()}
     shown = [

@@ -164,7 +164,7 @@ def encodings(draw: st.DrawFn) -> bytes:
 
 
 @given(encodings())
-@settings(max_examples=500)
+@settings(max_examples=settings().max_examples * 8)
 @example(b"\1\0\0\0" + b"\0\0" + b"\0\0\0\0")  # nothing at all, in the old form
 @example(b"\1\0\0\0" + b"\0\1" + b"\0\0" + b"\0\0\0\0")  # marked, and nobody whose witness it could be
 @example(b"\1\0\0\0" + b"\0\1" + bytes(8) + b"\0" + b"\0\0\0\0")  # in the old form one output
