@@ -1,6 +1,7 @@
 """Content is never lost: read back from a second place before a record is written, kept once it was fetched."""
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 from story import METER, ORG, Story, key_of, organised
 
+from doitrust.adapters import contents
 from doitrust.adapters.blocks import LocalBlocks
 from doitrust.adapters.contents import Contents
 from doitrust.content.cid import DAG_PB, RAW, Cid, cid_of, parse_cid
@@ -150,6 +152,27 @@ def test_a_home_that_can_not_be_written_still_reads(world: World, monkeypatch: p
     monkeypatch.setattr(world.gateway, "get", lambda _cid: block)
     assert world.all.get(cid_of(block, RAW)) == block
     assert len(world.said) == 1
+
+
+def test_thousands_of_lists_that_never_were_keep_nobody_busy(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "MOST_VAIN", 0.05)
+    asked: list[Cid] = []
+
+    class Slow:
+        def get(self, cid: Cid) -> bytes | None:
+            asked.append(cid)
+            time.sleep(0.02)
+            return None
+
+    found = Contents(world.near, world.said.append, others=[Place("slow", Slow())])
+    for number in range(50):
+        assert found.get(cid_of(b"%d" % number, RAW)) is None
+    assert 1 < len(asked) < 20
+    assert len(world.said) == 1
+    world.near.put(b"here", RAW)
+    assert found.get(cid_of(b"here", RAW)) == b"here"
 
 
 # ---- through the command line

@@ -1,5 +1,6 @@
 """Content from everywhere: what is near first, then an IPFS node of one's own, then gateways."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -10,6 +11,8 @@ from doitrust.errors import Unavailable
 from doitrust.ports import ContentSource, Place
 from doitrust.text import visible
 
+#: Seconds that may be spent in one run on content that nobody has.
+MOST_VAIN = 120.0
 #: Seconds to tell the network where something is: a node does it by itself, too, a while later.
 _ANNOUNCING = 10.0
 
@@ -50,6 +53,8 @@ class Contents:
         self._others = list(others)
         self._tell = tell
         self._told: set[str] = set()
+        #: Seconds spent on what nobody had: an organisation may name thousands of lists that never were.
+        self._vain = 0.0
         self.shared = shared
 
     def get(self, cid: Cid) -> bytes | None:
@@ -57,6 +62,10 @@ class Contents:
         block = self._near.get(cid)
         if block is not None:
             return block
+        if self._vain > MOST_VAIN:
+            self._say("all", "so much was looked for in vain that nobody is asked any more")
+            return None
+        began = time.monotonic()
         for name, ask in self._ways():
             try:
                 block = ask(cid)
@@ -66,6 +75,7 @@ class Contents:
             if block is not None and cid.matches(block):  # N1
                 self._keep(cid, block)
                 return block
+        self._vain += time.monotonic() - began
         return None
 
     def _ways(self) -> Iterator[tuple[str, Callable[[Cid], bytes | None]]]:

@@ -4,6 +4,7 @@ IPFS keeps nothing by itself: a list that nobody has any more makes every meter 
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from doitrust.chain.tx import Transaction
@@ -134,8 +135,9 @@ def _named_by(near: ContentSource, value: bytes) -> Iterator[tuple[Cid | None, i
     cid = parse_cid(record.doc)
     data = _file(near, cid, MAX_DOCUMENT)
     if data is not None:
-        for photo in read_document(data).photos:
-            yield photo, MAX_PHOTO
+        with suppress(BadData):  # what is no document names nothing
+            for photo in read_document(data).photos:
+                yield photo, MAX_PHOTO
     yield cid, MAX_DOCUMENT
 
 
