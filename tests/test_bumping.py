@@ -15,13 +15,12 @@ from doitrust.adapters.devnet import Devnet
 from doitrust.adapters.wallet import Wallet
 from doitrust.chain.address import script_of
 from doitrust.chain.descriptors import Descriptor
-from doitrust.chain.engine import Spend
 from doitrust.chain.mandate import MIN_FEE_RATE
 from doitrust.chain.networks import DEVNET
 from doitrust.chain.tx import Transaction
 from doitrust.cli.app import App
-from doitrust.errors import UserRefused
-from doitrust.ports import DONE, REFUSED, REPLACED, SENT, UnspentCoin
+from doitrust.errors import Refused, UserRefused
+from doitrust.ports import DONE, REFUSED, REPLACED, SENT, SIGNED, UnspentCoin
 
 PAID = 10_000_000
 
@@ -60,10 +59,6 @@ def coins_of(story: Story) -> list[UnspentCoin]:
         return devnet.coins(script_of(keys("max")["member"]["address"], DEVNET))
 
 
-def vsize(found: Transaction) -> int:
-    return (Spend(found, ()).weight + 3) // 4
-
-
 def mine_only(story: Story, *raws: bytes) -> None:
     """A miner who has not heard of the replacement."""
     with story.devnet() as devnet:
@@ -81,7 +76,7 @@ def test_the_same_is_signed_for_more_and_takes_the_place(story: Story) -> None:
     assert after.inputs[0][:2] == before.inputs[0][:2]
     first, second = story.journal("max")
     assert (first.state, first.note, second.state) == (REPLACED, bumped["txid"], SENT)
-    assert second.fee >= first.fee + MIN_FEE_RATE * vsize(after) // 1000
+    assert second.fee >= first.fee + MIN_FEE_RATE * after.vsize // 1000
     assert Decimal(bumped["fee"]) * 10**8 == second.fee
     story.mine(6)
     assert story.do("max", "tx", "resume")[0]["confirmations"] == 6
@@ -156,7 +151,7 @@ def test_of_a_row_only_the_last_is_signed_again_and_pays_for_all(story: Story) -
     assert story.waiting() == [first, told[1]["txid"]]
     child = tx(story, told[1]["txid"])
     paid = sum(entry.fee for entry in story.journal("max") if entry.is_open)
-    assert paid * 1000 >= 4 * MIN_FEE_RATE * (vsize(parent) + vsize(child))
+    assert paid * 1000 >= 4 * MIN_FEE_RATE * (parent.vsize + child.vsize)
     story.mine(6)
     assert [story.verdict(meter)["status"] for meter in (METER, OTHER_METER)] == ["trusted", "trusted"]
 
@@ -566,3 +561,28 @@ def test_what_was_never_sent_is_sent_before_more_is_paid(story: Story) -> None:
     story.automine(on=False)
     (told,) = bump(story)
     assert (told["txid"], told["fee"], told["replaced"]) == (signed["txid"], signed["fee"], None)
+
+
+def test_what_pays_too_little_for_the_mempool_is_bumped_though_nobody_took_it(story: Story) -> None:
+    """Signed offline at a lower rate than nodes take now: without a higher fee it could never be sent."""
+    story.automine(on=True)
+    story.do("max", "meter", "prepare", METER)
+    file = story.pairing()
+    signed = story.do("max", "meter", "certify", file, "--org", ORG, "--seal", "A-1", "--offline")
+    story.automine(on=False)
+    old = raw_of(story, signed["txid"])
+    real = Devnet.broadcast
+
+    def broadcast(devnet: Devnet, raw: bytes) -> str:
+        if raw == old:
+            raise Refused("mempool min fee not met, 448 < 900", code="mempool min fee not met")
+        return real(devnet, raw)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Devnet, "broadcast", broadcast)
+        ran = story.run("max", "tx", "resume", "--no-wait", "--json")
+        assert (ran.status, story.states("max")) == (1, [SIGNED])
+        (told,) = bump(story)
+    assert (told["replaced"], told["error"]) == (signed["txid"], None)
+    assert story.waiting() == [told["txid"]]
+    assert Decimal(told["fee"]) > Decimal(signed["fee"])

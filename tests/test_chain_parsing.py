@@ -11,7 +11,6 @@ from support import RECORDED, attempt, compact, counted, damaged, hash256, recor
 
 from doitrust.chain.address import address_of
 from doitrust.chain.block import MAX_BLOCK_SIZE, AuxPow, Block, Branch, Header, block_work, merkle_root
-from doitrust.chain.engine import Spend
 from doitrust.chain.names import (
     OP_NAME_DOI,
     OP_NAME_FIRSTUPDATE,
@@ -278,7 +277,7 @@ def test_the_parent_s_coinbase_has_no_witness() -> None:
 def test_values_are_signed_and_versions_are_not() -> None:
     tx = Transaction.build(0xFFFFFFFF, 7, [(Input("11" * 32, 0xFFFFFFFF, b"", ()), 5)], [Output(-1, b"")])
     assert (tx.version, tx.outputs[0].value, tx.inputs[0].vout) == (0xFFFFFFFF, -1, 0xFFFFFFFF)
-    assert (Spend(tx, []).lock_time, Spend(tx, []).sequences) == (7, [5])
+    assert (tx.lock_time, tx.sequences) == (7, (5,))
     assert tx.raw[4 + 1 + 36 + 1 + 4 + 1 :][:8] == b"\xff" * 8
 
 
@@ -309,7 +308,7 @@ def test_a_transaction_built_has_the_parts_it_was_built_from(
     tx = Transaction.build(version, lock_time, inputs, outputs)
     assert [i._replace(witness=tuple(i.witness)) for i in tx.inputs] == [spent for spent, _ in inputs]
     assert (tx.version, tx.outputs) == (version, tuple(outputs))
-    assert (Spend(tx, []).lock_time, Spend(tx, []).sequences) == (lock_time, [s for _, s in inputs])
+    assert (tx.lock_time, tx.sequences) == (lock_time, tuple(s for _, s in inputs))
     assert wire(tx) == tx.raw
     assert Transaction.parse(tx.raw).txid == tx.txid
 

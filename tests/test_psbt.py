@@ -18,7 +18,6 @@ from support import RECORDED, attempt, compact, counted, damaged, key_of, record
 from doitrust.chain.address import hash160, sha256
 from doitrust.chain.bip32 import ExtendedKey, KeyOrigin
 from doitrust.chain.descriptors import Descriptor, OwnScript
-from doitrust.chain.engine import Spend
 from doitrust.chain.keys import verify_signature
 from doitrust.chain.names import NAME_TX_VERSION, name_script, strip_name
 from doitrust.chain.networks import REGTEST
@@ -119,10 +118,6 @@ def with_partial(psbt: Psbt, key: bytes, signature: bytes, index: int = 0) -> Ps
     return psbt.with_input(index, {**psbt.inputs[index].records, b"\2" + key: signature})
 
 
-def vsize(tx: Transaction) -> int:
-    return (Spend(tx, ()).weight + 3) // 4
-
-
 def signers_of(kind: str) -> tuple[str, ...]:
     return BOARD[:2] if kind in MULTISIGS else BOARD[:1]
 
@@ -153,8 +148,8 @@ def test_each_kind_of_coin_is_signed_and_finished(kind: str, name: bytes | None)
     assert tx.outputs == psbt.tx.outputs
     assert finalise(done).serialize() == done.serialize()
     assert psbt.fee == VALUE - PAID
-    assert 0 <= estimated_vsize(psbt) - vsize(tx) <= 2 * len(people) + 1
-    assert estimated_vsize(done) == vsize(tx)
+    assert 0 <= estimated_vsize(psbt) - tx.vsize <= 2 * len(people) + 1
+    assert estimated_vsize(done) == tx.vsize
 
 
 @pytest.mark.parametrize("kind", ["p2pkh", "p2wpkh"])
@@ -176,7 +171,7 @@ def test_many_kinds_in_one_transaction() -> None:
         psbt = signed(psbt, *signers_of(kind), index=index)
     tx = extract(finalise(psbt))
     assert len(tx.inputs) == len(KINDS)
-    assert 0 <= estimated_vsize(psbt) - vsize(tx) <= 12
+    assert 0 <= estimated_vsize(psbt) - tx.vsize <= 12
 
 
 @pytest.mark.parametrize("kind", MULTISIGS)
@@ -203,7 +198,7 @@ def test_other_multisigs(form: str, m: int, n: int) -> None:
     text = form.format(f"sortedmulti({m},{','.join(key_of(who).hex() for who in people)})")
     psbt = signed(spending(Descriptor.parse(text, REGTEST).at()), *people[-m:])
     tx = extract(finalise(psbt))
-    assert 0 <= estimated_vsize(psbt) - vsize(tx) <= 2 * m + 1
+    assert 0 <= estimated_vsize(psbt) - tx.vsize <= 2 * m + 1
 
 
 # ---- the container
@@ -801,12 +796,11 @@ def test_recorded_spends_come_out_as_they_are_in_the_chain(number: int) -> None:
     refused: Counter[str] = Counter()
     for tx in chain.payments:
         previous = {spent.txid: chain.evidence.transactions[spent.txid].tx for spent in tx.inputs}
-        bare = Spend(tx, ())
         inputs = [
             (spent._replace(script_sig=b"", witness=()), s)
-            for spent, s in zip(tx.inputs, bare.sequences, strict=True)
+            for spent, s in zip(tx.inputs, tx.sequences, strict=True)
         ]
-        psbt = Psbt.unsigned(Transaction.build(tx.version, bare.lock_time, inputs, tx.outputs)).updated(
+        psbt = Psbt.unsigned(Transaction.build(tx.version, tx.lock_time, inputs, tx.outputs)).updated(
             previous.get
         )
         try:
@@ -883,7 +877,7 @@ def _send(world: World, psbt: Psbt, people: tuple[str, ...]) -> Transaction:
     located = world.devnet.transaction(tx.txid)
     assert located is not None
     assert located.place is not None
-    assert 0 <= estimated_vsize(psbt) - vsize(tx) <= 8
+    assert 0 <= estimated_vsize(psbt) - tx.vsize <= 8
     return tx
 
 

@@ -43,7 +43,8 @@ def by_btclib(data: bytes, start: int, *, witness: bool) -> Read | None:
     inputs = [(i.prev_out.tx_id.hex(), i.prev_out.vout, i.script_sig, i.script_witness.stack) for i in tx.vin]
     outputs = [(o.value, o.script_pub_key.script) for o in tx.vout]
     fields = (tx.version, inputs, [i.sequence for i in tx.vin], outputs, tx.lock_time)
-    return Read((*fields, tx.is_segwit, tx.is_coinbase), tx.id.hex(), end)
+    sizes = (tx.weight, tx.serialize(False, check_validity=False))
+    return Read((*fields, tx.is_segwit, tx.is_coinbase, *sizes), tx.id.hex(), end)
 
 
 def by_us(data: bytes, start: int, *, witness: bool) -> Read | None:
@@ -56,7 +57,9 @@ def by_us(data: bytes, start: int, *, witness: bool) -> Read | None:
         return None
     assert tx.raw == data[start : stream.tell()]
     fields = (tx.version, [tuple(i) for i in tx.inputs], list(tx.sequences), [tuple(o) for o in tx.outputs])
-    return Read((*fields, tx.lock_time, tx.has_witness, tx.is_coinbase), tx.txid, stream.tell())
+    assert tx.stripped_size == len(tx.stripped)
+    sizes = (tx.weight, tx.stripped)
+    return Read((*fields, tx.lock_time, tx.has_witness, tx.is_coinbase, *sizes), tx.txid, stream.tell())
 
 
 def same(data: bytes, start: int = 0) -> Read | None:

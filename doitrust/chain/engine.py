@@ -58,23 +58,10 @@ class Spend:
     """A transaction together with the outputs it spends, in the order of its inputs; none for a coinbase."""
 
     def __init__(self, tx: Transaction, spent: Sequence[Output]) -> None:
+        #: Three times the size without witnesses plus the size with them (BIP 141).
+        self.weight = tx.weight
         self._tx = Tx.parse(BytesIO(tx.raw), check_validity=False)
         self._spent = spent
-
-    @property
-    def lock_time(self) -> int:
-        """The lock time field: a height below 500,000,000, a Unix time from there, 0 for none."""
-        return self._tx.lock_time
-
-    @property
-    def sequences(self) -> list[int]:
-        """The sequence fields of the inputs."""
-        return [i.sequence for i in self._tx.vin]
-
-    @cached_property
-    def weight(self) -> int:
-        """Three times the size without witnesses plus the size with them (BIP 141)."""
-        return self._tx.weight
 
     def sigop_cost(self, flags: ScriptFlag) -> int:
         """Return what this costs of a block's 80,000 signature operations (GetTransactionSigOpCost)."""

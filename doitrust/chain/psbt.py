@@ -15,7 +15,7 @@ from typing import TypeVar
 from doitrust.chain.amounts import MAX_MONEY as MAX_MONEY
 from doitrust.chain.bip32 import ExtendedKey, KeyOrigin
 from doitrust.chain.descriptors import OwnScript
-from doitrust.chain.engine import Spend, is_witness_program
+from doitrust.chain.engine import is_witness_program
 from doitrust.chain.names import strip_name
 from doitrust.chain.psbt_records import (
     GLOBAL_KINDS,
@@ -347,7 +347,4 @@ def _script_records(own: OwnScript, kinds: type[In] | type[Out]) -> dict[bytes, 
 
 def _without_witness(tx: Transaction) -> bytes:
     """The bytes that hash to the txid: the same whoever delivered them, and all that a signer needs."""
-    spend = Spend(tx, ())
-    bare = [spent._replace(witness=()) for spent in tx.inputs]
-    inputs = list(zip(bare, spend.sequences, strict=True))
-    return Transaction.build(tx.version, spend.lock_time, inputs, tx.outputs).raw
+    return tx.stripped

@@ -227,7 +227,7 @@ def estimated_vsize(psbt: Psbt) -> int:
         else:
             lock = lock_of(psbt, index)
             opened.append(lock.opened([dummy] * lock.needs))
-    return (Spend(_built(psbt, opened), ()).weight + 3) // 4
+    return _built(psbt, opened).vsize
 
 
 def _behind(script: bytes | None, hashed: Callable[[bytes], bytes], wanted: bytes, what: str) -> bytes:
@@ -298,9 +298,8 @@ def _built(psbt: Psbt, opened: Sequence[tuple[bytes, tuple[bytes, ...]]]) -> Tra
     tx = psbt.tx
     if not tx.inputs:
         raise BadData("a transaction without inputs")
-    bare = Spend(tx, ())
     inputs = [
         (Input(spent.txid, spent.vout, *parts), sequence)
-        for spent, parts, sequence in zip(tx.inputs, opened, bare.sequences, strict=True)
+        for spent, parts, sequence in zip(tx.inputs, opened, tx.sequences, strict=True)
     ]
-    return Transaction.build(tx.version, bare.lock_time, inputs, tx.outputs)
+    return Transaction.build(tx.version, tx.lock_time, inputs, tx.outputs)

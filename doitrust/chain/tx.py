@@ -112,6 +112,23 @@ class Transaction:
         size = 8 + _compact_size(len(self.inputs)) + _compact_size(len(self.outputs)) + 41 * len(self.inputs)
         return size + sum(8 + _compact_size(len(o.script)) + len(o.script) for o in self.outputs)
 
+    @property
+    def stripped_size(self) -> int:
+        """Bytes without witnesses."""
+        # `unpadded_size` counts each scriptSig as an empty one, of one byte.
+        sigs = [len(spent.script_sig) for spent in self.inputs]
+        return self.unpadded_size + sum(_compact_size(size) + size - 1 for size in sigs)
+
+    @property
+    def weight(self) -> int:
+        """Three times the bytes without witnesses, and the bytes (BIP 141)."""
+        return 3 * self.stripped_size + len(self.raw)
+
+    @property
+    def vsize(self) -> int:
+        """Virtual bytes: a quarter of the weight, rounded up (BIP 141)."""
+        return (self.weight + 3) // 4
+
     @cached_property
     def writes(self) -> Sequence[Write]:
         """The canonical name_doi outputs, empty unless version 0x7100 and no coinbase."""

@@ -72,7 +72,6 @@ def _can_be_bumped(app: App, entry: Entry) -> bool:
     return (
         entry.is_open
         and entry.tx.txid not in pinned
-        and (entry.state != SIGNED or app.node.transaction(entry.tx.txid) is not None)
         and sending.confirmations_of(app.node, entry.tx.txid) == 0
         and bumping.is_last(app.wallet.entries(), entry)
     )
@@ -93,25 +92,45 @@ def _resumed(app: App, entry: Entry, who: Chosen | None, given: Mapping[str, Any
         entry = sending.settle(app.node, app.wallet, entry.tx.txid) or entry
         value |= _went_on(app, entry, who, given)
     except UserRefused:
-        value |= {"confirmations": 0, "fee": doi(entry.fee), "error": _SAID_NO}
+        value |= {**_unsent(entry), "error": _SAID_NO}
     except DoitrustError as error:
         if error.exit_code in (Usage.exit_code, StillWaiting.exit_code):
             raise
         if isinstance(error, Refused):
             sending.give_up(app.node, app.wallet, entry, error)
-        value |= {"confirmations": 0, "fee": doi(entry.fee), "error": error.message}
+        value |= {**_unsent(entry), "error": error.message}
     value["root"] = value["txid"] if app.wallet.root(entry.subject) == value["txid"] else None
     return value
+
+
+def _unsent(entry: Entry) -> dict[str, Any]:
+    return {"txid": entry.tx.txid, "confirmations": 0, "fee": doi(entry.fee)}
 
 
 def _went_on(app: App, entry: Entry, who: Chosen | None, given: Mapping[str, Any]) -> dict[str, Any]:
     if who is not None and _can_be_bumped(app, entry):
         try:
-            return _bumped(app, entry, who, given)
+            return _sent_first(app, entry, given) or _bumped(app, entry, who, given)
         except Refused as error:
             if error.code not in ("not_the_owner", NOT_OURS):
                 raise
             app.say(f"{_what(entry.command, entry.subject)}: another key's, so it is sent as it is.")
+    return _sent(app, entry, given)
+
+
+def _sent_first(app: App, entry: Entry, given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Send what nobody has seen yet as it is; None if it has to be bumped, as it waits, or pays too little for now."""
+    if entry.state != SIGNED or app.node.transaction(entry.tx.txid) is not None:
+        return None
+    try:
+        return _sent(app, entry, given)
+    except Refused as error:
+        if error.code not in sending.FOR_NOW:
+            raise
+        return None
+
+
+def _sent(app: App, entry: Entry, given: Mapping[str, Any]) -> dict[str, Any]:
     if sending.confirmations_of(app.node, entry.tx.txid) == 0:
         _judged(app, entry)
     return sent_view(send(app, entry.tx, entry.fee, _wait(given)))

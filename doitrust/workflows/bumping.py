@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from doitrust.chain.accounts import Account
 from doitrust.chain.descriptors import OwnScript
 from doitrust.chain.draft import Coin, Draft, Fee, compose
-from doitrust.chain.engine import Spend
 from doitrust.chain.expiry import is_near_expiry
 from doitrust.chain.mandate import Mandate
 from doitrust.chain.names import NameOutput, read_as_node, strip_name
@@ -57,7 +56,7 @@ def bump(node: Node, journal: Journal, entry: Entry, account: Account, source: O
     )
     more = [coin for coin in free_coins(node, journal.in_use(), source.script) if coin not in rest]
     rate = node.fee_rate()
-    fee = Fee(rate, _owed(journal.entries(), entry, rate), entry.fee, _vsize(entry.tx))
+    fee = Fee(rate, _owed(journal.entries(), entry, rate), entry.fee, entry.tx.vsize)
     return compose(mandate, source, [*rest, *more], named[0] if named else None, fee)
 
 
@@ -99,11 +98,7 @@ def _owed(entries: Sequence[Entry], entry: Entry, rate: int) -> int:
         for txid in _parents(ahead.pop().tx) & waiting.keys() - above.keys():
             above[txid] = waiting[txid]
             ahead.append(waiting[txid])
-    return sum(max(0, rate * _vsize(other.tx) // 1000 - other.fee) for other in above.values())
-
-
-def _vsize(tx: Transaction) -> int:
-    return (Spend(tx, ()).weight + 3) // 4
+    return sum(max(0, rate * other.tx.vsize // 1000 - other.fee) for other in above.values())
 
 
 def _parents(tx: Transaction) -> set[str]:

@@ -54,7 +54,7 @@ _HOPELESS = frozenset(
 
 
 #: Refusals that say something of the mempool as it is, and nothing of the transaction (src/validation.cpp).
-_FOR_NOW = frozenset(
+FOR_NOW = frozenset(
     {
         "insufficient fee",
         "mempool full",
@@ -154,7 +154,7 @@ def _refused(node: Node, journal: Journal, txid: str, why: Refused) -> Entry:
     if counts is not None and counts.tx.txid != txid:
         return counts
     alone = len(versions(journal.entries(), txid)) < 2
-    if alone and why.code in _FOR_NOW:
+    if alone and why.code in FOR_NOW:
         raise Refused(
             why.message, hint="it is kept: doitrust tx resume later, or with --bump", code=why.code
         ) from None
@@ -244,9 +244,9 @@ def refuse_changed(chain: ChainView, evidence: Evidence, name: bytes, ours: str,
 
 
 def refuse_repeated(chain: ChainView, name: NameOutput | None, script: bytes) -> None:
-    """Raise `Refused` if the very write waits for its block already, signed by `script`, and the journal is without it.
+    """Raise `Refused` if the very write waits for its block already, signed by `script`, and isn't under way here.
 
-    Another home with the same key may have sent it, or this one in a life before.
+    Another home with the same key may have sent it, or a reorganisation brought it back.
     """
     if name is None or not chain.own:
         return
@@ -258,8 +258,8 @@ def refuse_repeated(chain: ChainView, name: NameOutput | None, script: bytes) ->
         coins = [made.tx.outputs[vout] for made, vout in spent if made and vout < len(made.tx.outputs)]
         if any(strip_name(coin.script) == script for coin in coins):
             raise Refused(
-                f"this very write waits for its block already, and this home knows nothing of it: {txid}",
-                hint="wait for it; another home with this key has sent it",
+                f"this very write waits for its block already: {txid}",
+                hint="doitrust tx resume waits with you, if this home sent it",
                 code="under_way",
             )
 

@@ -19,7 +19,6 @@ from doitrust.adapters.devnet.rules import (
     check_scripts,
     check_transaction,
     is_final,
-    stripped_size,
 )
 from doitrust.adapters.devnet.view import Overlay, View
 from doitrust.adapters.devnet.work import check_work
@@ -42,21 +41,17 @@ def connect(block: Block, at: Next, view: View) -> Overlay:
     """
     check_work(block)
     _check_header(block, at)
-    spends = [Spend(tx, ()) for tx in block.transactions]
-    weights = [spend.weight for spend in spends]
     size = len(block.serialize())  # header and AuxPoW count
-    stripped = size - sum(
-        len(tx.raw) - stripped_size(tx, w) for tx, w in zip(block.transactions, weights, strict=True)
-    )
-    _check_block(block, weights, stripped)
+    stripped = size - sum(len(tx.raw) - tx.stripped_size for tx in block.transactions)
+    _check_block(block, stripped)
     cutoff = at.median_time if at.height >= params.CSV_HEIGHT else block.header.time
-    if not all(is_final(spend, at.height, cutoff) for spend in spends):
+    if not all(is_final(tx, at.height, cutoff) for tx in block.transactions):
         raise Rejected("bad-txns-nonfinal", "non-final transaction")
     _check_coinbase_height(block.transactions[0], at.height)
     _check_witnesses(block.transactions)
     if 3 * stripped + size > params.MAX_BLOCK_WEIGHT:
         raise Rejected("bad-blk-weight", "weight limit failed")
-    return _connect_transactions(block.transactions, spends[0], at, view)
+    return _connect_transactions(block.transactions, at, view)
 
 
 def height_push(height: int) -> bytes:
@@ -82,7 +77,7 @@ def lock_ids(tx: Transaction) -> set[str]:
     return ids | {f"name of {tx.txid}"} if tx.version == NAME_TX_VERSION else ids
 
 
-def _check_block(block: Block, weights: Sequence[int], stripped: int) -> None:
+def _check_block(block: Block, stripped: int) -> None:
     """CheckBlock: what needs no chain. `stripped`: the block's bytes without witnesses."""
     root, mutated = merkle_root([bytes.fromhex(tx.txid)[::-1] for tx in block.transactions])
     if root != block.header.merkle_root:
@@ -98,8 +93,8 @@ def _check_block(block: Block, weights: Sequence[int], stripped: int) -> None:
         raise Rejected("bad-cb-missing", "the first transaction is no coinbase")
     if any(tx.is_coinbase for tx in block.transactions[1:]):
         raise Rejected("bad-cb-multiple", "more than one coinbase")
-    for tx, weight in zip(block.transactions, weights, strict=True):
-        check_form(tx, weight)
+    for tx in block.transactions:
+        check_form(tx)
 
 
 def _check_header(block: Block, at: Next) -> None:
@@ -142,11 +137,11 @@ def _check_witnesses(transactions: Sequence[Transaction]) -> None:
         raise Rejected("bad-witness-merkle-match")
 
 
-def _connect_transactions(transactions: Sequence[Transaction], first: Spend, at: Next, view: View) -> Overlay:
+def _connect_transactions(transactions: Sequence[Transaction], at: Next, view: View) -> Overlay:
     """ConnectBlock: each transaction on top of what those before it in the block made."""
     overlay = Overlay(view)
     flags = params.block_flags(at.height)
-    fees, sigops = 0, first.sigop_cost(flags)
+    fees, sigops = 0, Spend(transactions[0], ()).sigop_cost(flags)
     apply(transactions[0], overlay, at.height)
     for tx in transactions[1:]:
         checked = check_transaction(tx, overlay, at)

@@ -68,9 +68,9 @@ def choose(waiting: Iterable[Transaction], view: View, at: Next) -> Chosen:
         except Rejected:
             continue
         # By the median time, which is what counts from block 432 on; before, the block's own time is later.
-        if not is_final(checked.spend, at.height, at.median_time):
+        if not is_final(tx, at.height, at.median_time):
             continue
-        weight += checked.spend.weight
+        weight += tx.weight
         sigops += checked.spend.sigop_cost(flags)
         ids |= lock_ids(tx)
         if weight > _FULL_WEIGHT or sigops > _FULL_SIGOPS or len(ids) > MAX_LOCKS:

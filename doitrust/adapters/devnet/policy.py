@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from doitrust.adapters.devnet import params
 from doitrust.adapters.devnet.reject import Rejected
-from doitrust.adapters.devnet.rules import Checked, stripped_size
+from doitrust.adapters.devnet.rules import Checked
 from doitrust.adapters.devnet.solver import Solved, pushes_only, solve
 from doitrust.chain.engine import STANDARD_FLAGS, ScriptFlag, Spend, address_script, is_witness_program
 from doitrust.chain.names import NAME_TX_VERSION
@@ -46,12 +46,12 @@ _OP_RETURN, _OP_CHECKSIG = 0x6A, 0xAC
 _UNCOMPRESSED_KEY_SIZE = 65
 
 
-def check_standard(tx: Transaction, spend: Spend) -> None:
+def check_standard(tx: Transaction) -> None:
     """Check the form of a transaction that asks to be relayed (IsStandardTx). Raises `Rejected`."""
     if tx.version != NAME_TX_VERSION and not 1 <= tx.version <= _MAX_VERSION:
         raise Rejected("version", f"{tx.version:#x}")
-    if spend.weight > _MAX_WEIGHT:
-        raise Rejected("tx-size", f"a weight of {spend.weight}")
+    if tx.weight > _MAX_WEIGHT:
+        raise Rejected("tx-size", f"a weight of {tx.weight}")
     for spent in tx.inputs:
         if len(spent.script_sig) > _MAX_SCRIPT_SIG:
             raise Rejected("scriptsig-size")
@@ -61,7 +61,7 @@ def check_standard(tx: Transaction, spend: Spend) -> None:
         _check_output(output)
     if sum(solve(output.script).type == "nulldata" for output in tx.outputs) > 1:
         raise Rejected("multi-op-return")
-    if stripped_size(tx, spend.weight) < _MIN_STRIPPED_SIZE:
+    if tx.stripped_size < _MIN_STRIPPED_SIZE:
         raise Rejected("tx-size-small")
 
 
@@ -103,11 +103,10 @@ def dust_limit(script: bytes) -> int:
 
 
 def _check_fee(checked: Checked, max_fee_rate: int) -> None:
-    weight = checked.spend.weight
     least = fee_at(MIN_FEE_RATE, relay_size(checked.spend))
     if checked.fee < least:
         raise Rejected("min relay fee not met", f"{checked.fee} < {least} schwartz")
-    most = fee_at(max_fee_rate, (weight + 3) // 4)
+    most = fee_at(max_fee_rate, checked.tx.vsize)
     if max_fee_rate and checked.fee > most:
         raise Rejected("absurdly-high-fee", f"{checked.fee} > {most} schwartz")
 

@@ -20,7 +20,7 @@ from doitrust.adapters.devnet.rules import (
 )
 from doitrust.adapters.devnet.tables import Tables
 from doitrust.adapters.devnet.view import MEMPOOL_HEIGHT, Coin, Outpoint, Overlay, Record, View
-from doitrust.chain.engine import STANDARD_FLAGS, Spend
+from doitrust.chain.engine import STANDARD_FLAGS
 from doitrust.chain.tx import Transaction
 
 
@@ -111,14 +111,13 @@ class Pool(Rows):
         comes back from a block that was removed. `max_fee_rate`: schwartz a 1000 virtual bytes, 0 for no limit.
         """
         at = self._chain.next()
-        spend = Spend(tx, ())
-        check_form(tx, spend.weight)
+        check_form(tx)
         if tx.is_coinbase:
             raise Rejected("coinbase", "a coinbase can't be sent")
         if relay:
-            check_standard(tx, spend)
-        if not is_final(spend, at.height, at.median_time):
-            raise Rejected("non-final", f"locked until {spend.lock_time}")
+            check_standard(tx)
+        if not is_final(tx, at.height, at.median_time):
+            raise Rejected("non-final", f"locked until {tx.lock_time}")
         conflicts, view = self._conflicts(tx, replaces=relay)
         checked = check_transaction(tx, view, at, waiting=True)
         if relay:

@@ -9,7 +9,6 @@ from doitrust.adapters.devnet.family import Family
 from doitrust.adapters.devnet.policy import fee_at, relay_size
 from doitrust.adapters.devnet.reject import Rejected
 from doitrust.adapters.devnet.rules import Checked
-from doitrust.chain.engine import Spend
 from doitrust.chain.networks import SCHWARTZ_PER_DOI
 from doitrust.chain.tx import Transaction
 
@@ -22,7 +21,7 @@ _MOST_REPLACED = 100
 
 def is_replaceable(tx: Transaction) -> bool:
     """Whether a transaction allows that another takes its place."""
-    return any(sequence <= MAX_SEQUENCE for sequence in Spend(tx, ()).sequences)
+    return any(sequence <= MAX_SEQUENCE for sequence in tx.sequences)
 
 
 def check_replacement(checked: Checked, conflicts: Collection[str], family: Family) -> None:

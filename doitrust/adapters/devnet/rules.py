@@ -49,13 +49,13 @@ class Checked(NamedTuple):
     fee: int
 
 
-def check_form(tx: Transaction, weight: int) -> None:
+def check_form(tx: Transaction) -> None:
     """Check what needs no chain (src/consensus/tx_check.cpp, CheckTransaction)."""
     if not tx.inputs:
         raise Rejected("bad-txns-vin-empty")
     if not tx.outputs:
         raise Rejected("bad-txns-vout-empty")
-    if params.WITNESS_SCALE * stripped_size(tx, weight) > params.MAX_BLOCK_WEIGHT:
+    if params.WITNESS_SCALE * tx.stripped_size > params.MAX_BLOCK_WEIGHT:
         raise Rejected("bad-txns-oversize")
     _check_outputs(tx)
     outpoints = {(i.txid, i.vout) for i in tx.inputs}
@@ -68,17 +68,12 @@ def check_form(tx: Transaction, weight: int) -> None:
         raise Rejected("bad-txns-prevout-null")
 
 
-def stripped_size(tx: Transaction, weight: int) -> int:
-    """Return the bytes of `tx` without witnesses; its weight is three times that plus its size (BIP 141)."""
-    return (weight - len(tx.raw)) // 3
-
-
-def is_final(spend: Spend, height: int, cutoff: int) -> bool:
+def is_final(tx: Transaction, height: int, cutoff: int) -> bool:
     """Whether the lock time allows a place in block `height` (src/consensus/tx_verify.cpp, IsFinalTx)."""
-    lock = spend.lock_time
+    lock = tx.lock_time
     if lock == 0 or lock < (height if lock < _LOCKTIME_THRESHOLD else cutoff):
         return True
-    return all(sequence == _SEQUENCE_FINAL for sequence in spend.sequences)
+    return all(sequence == _SEQUENCE_FINAL for sequence in tx.sequences)
 
 
 def check_transaction(tx: Transaction, view: View, at: Next, *, waiting: bool = False) -> Checked:
@@ -91,7 +86,7 @@ def check_transaction(tx: Transaction, view: View, at: Next, *, waiting: bool = 
     check_names(tx, coins, at.height, view, waiting=waiting)
     fee = _check_amounts(tx, coins, at.height)
     spend = Spend(tx, [Output(coin.value, coin.script) for coin in coins])
-    if (waiting or at.height >= params.CSV_HEIGHT) and not _sequence_locks(tx, spend, coins, view, at):
+    if (waiting or at.height >= params.CSV_HEIGHT) and not _sequence_locks(tx, coins, view, at):
         raise Rejected("non-BIP68-final" if waiting else "bad-txns-nonfinal")
     return Checked(tx, spend, coins, fee)
 
@@ -163,11 +158,11 @@ def _check_amounts(tx: Transaction, coins: Sequence[Coin], height: int) -> int:
     return fee
 
 
-def _sequence_locks(tx: Transaction, spend: Spend, coins: Sequence[Coin], view: View, at: Next) -> bool:
+def _sequence_locks(tx: Transaction, coins: Sequence[Coin], view: View, at: Next) -> bool:
     """Whether the relative locks of BIP 68 are over (CalculateSequenceLocks, EvaluateSequenceLocks)."""
     if tx.version < 2:
         return True
-    for sequence, coin in zip(spend.sequences, coins, strict=True):
+    for sequence, coin in zip(tx.sequences, coins, strict=True):
         if sequence & _SEQUENCE_DISABLE:
             continue
         # What still waits is taken to be mined in this very block (CheckSequenceLocks).

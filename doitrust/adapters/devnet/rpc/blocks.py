@@ -73,7 +73,7 @@ def getblock(node: Node, given: Params) -> Any:
         shown = _head(session, block.header, height)
         tail = _tail(session, block, height)
     size = len(block.serialize())
-    stripped = size - sum(len(tx.raw) - wire.stripped_size(tx) for tx in block.transactions)
+    stripped = size - sum(len(tx.raw) - tx.stripped_size for tx in block.transactions)
     sizes = {"strippedsize": stripped, "size": size, "weight": 3 * stripped + size}
     details = [show.transaction(tx, with_hex=True) if verbosity > 1 else tx.txid for tx in block.transactions]
     auxpow = {} if block.auxpow is None else {"auxpow": _auxpow(block.auxpow)}

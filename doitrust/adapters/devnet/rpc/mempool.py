@@ -7,10 +7,9 @@ came isn't kept: `time` and `height` are the tip's.
 from typing import Any
 
 from doitrust.adapters.devnet.family import Family
-from doitrust.adapters.devnet.replacement import MAX_SEQUENCE
+from doitrust.adapters.devnet.replacement import is_replaceable
 from doitrust.adapters.devnet.rpc.call import Node, Params
 from doitrust.adapters.devnet.rpc.values import INVALID_ADDRESS_OR_KEY, Amount, RpcError
-from doitrust.adapters.devnet.rpc.wire import sequences, weight
 from doitrust.adapters.devnet.store import Session
 
 
@@ -53,7 +52,7 @@ class Pool(Family):
         return {
             "fees": fees,
             "vsize": self.size(txid),
-            "weight": weight(tx),
+            "weight": tx.weight,
             "fee": Amount(fee),
             "modifiedfee": Amount(fee),
             "time": tip.time,
@@ -67,8 +66,6 @@ class Pool(Family):
             "wtxid": tx.wtxid[::-1].hex(),
             "depends": self.parents(tx),
             "spentby": self.children[txid],
-            "bip125-replaceable": any(
-                sequence <= MAX_SEQUENCE for other in above for sequence in sequences(self.waiting[other])
-            ),
+            "bip125-replaceable": any(is_replaceable(self.waiting[other]) for other in above),
             "unbroadcast": True,  # there is nobody to tell
         }

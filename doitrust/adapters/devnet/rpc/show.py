@@ -4,7 +4,6 @@ from typing import Any
 
 from doitrust.adapters.devnet.rpc.scripts import addresses, asm
 from doitrust.adapters.devnet.rpc.values import NAME_INVALID_ENCODING, Amount, RpcError, as_text, is_hex
-from doitrust.adapters.devnet.rpc.wire import lock_time, sequences, virtual_size, weight
 from doitrust.adapters.devnet.solver import solve
 from doitrust.chain.names import (
     OP_NAME_DOI,
@@ -73,10 +72,10 @@ def transaction(tx: Transaction, *, with_hex: bool) -> dict[str, Any]:
         "hash": tx.wtxid[::-1].hex(),
         "version": tx.version,
         "size": len(tx.raw),
-        "vsize": virtual_size(tx),
-        "weight": weight(tx),
-        "locktime": lock_time(tx),
-        "vin": [_input(tx, *pair) for pair in zip(tx.inputs, sequences(tx), strict=True)],
+        "vsize": tx.vsize,
+        "weight": tx.weight,
+        "locktime": tx.lock_time,
+        "vin": [_input(tx, *pair) for pair in zip(tx.inputs, tx.sequences, strict=True)],
         "vout": [
             {"value": Amount(_signed(output.value)), "n": n, "scriptPubKey": script_pub_key(output.script)}
             for n, output in enumerate(tx.outputs)

@@ -110,7 +110,7 @@ def testmempoolaccept(node: Node, given: Params) -> Any:
         except Rejected as why:
             reason = "missing-inputs" if why.code == _MISSING else _reason(why, detailed=False)
             return [{"txid": tx.txid, "allowed": False, "reject-reason": reason}]
-    size = wire.virtual_size(tx)
+    size = tx.vsize
     return [{"txid": tx.txid, "allowed": True, "vsize": size, "fees": {"base": Amount(fee)}}]
 
 

@@ -1,4 +1,4 @@
-"""Fields of a transaction's bytes that the chain's own reader doesn't hand out, and changing its outputs."""
+"""Reading a transaction as the node's RPC does, and changing its outputs."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -53,37 +53,6 @@ def _has_valid_ops(script: bytes) -> bool:
             return False
         at = op.end
     return True
-
-
-def sequences(tx: Transaction) -> list[int]:
-    """The sequence field of each input."""
-    at = _first_input(tx)
-    found = []
-    for spent in tx.inputs:
-        at += 36 + len(_counted(spent.script_sig)) + 4
-        found.append(int.from_bytes(tx.raw[at - 4 : at], "little"))
-    return found
-
-
-def lock_time(tx: Transaction) -> int:
-    """The lock time field."""
-    return int.from_bytes(tx.raw[-4:], "little")
-
-
-def stripped_size(tx: Transaction) -> int:
-    """Bytes without witnesses."""
-    # `unpadded_size` counts each scriptSig as an empty one, of one byte.
-    return tx.unpadded_size + sum(len(_counted(spent.script_sig)) - 1 for spent in tx.inputs)
-
-
-def weight(tx: Transaction) -> int:
-    """Three times the bytes without witnesses, and the bytes (BIP 141)."""
-    return 3 * stripped_size(tx) + len(tx.raw)
-
-
-def virtual_size(tx: Transaction) -> int:
-    """A quarter of the weight, rounded up."""
-    return (weight(tx) + 3) // 4
 
 
 def rewritten(tx: Transaction, version: int, outputs: Sequence[Output]) -> bytes:
